@@ -1,0 +1,51 @@
+"""Every error that package `audit` raises on purpose.
+
+Callers branch on the class, because each class asks for a different act: correct the
+input, try again, sound the alarm, find the missing evidence, or stop. Messages name
+what failed and never carry payloads, keys or personal data.
+"""
+
+
+class AuditError(Exception):
+    """Base of all errors of the log."""
+
+
+class Rejected(AuditError):
+    """The input is bad and stays bad: correct it before sending it again."""
+
+
+class Conflict(Rejected):
+    """The input contradicts something that the log already holds."""
+
+
+class Busy(AuditError):
+    """Nothing is wrong with the input: try again later."""
+
+
+class Tampered(AuditError):
+    """The evidence contradicts itself or a signed statement.
+
+    `index` is the first entry known to be bad, or None when no single entry can be
+    named; `what` says which check failed.
+    """
+
+    index: int | None
+    what: str
+
+    def __init__(self, what: str, *, index: int | None = None) -> None:
+        place = "" if index is None else f" at entry {index}"
+        super().__init__(f"tampered{place}: {what}")
+        self.index = index
+        self.what = what
+
+
+class Unverifiable(AuditError):
+    """The evidence needed for a verdict is missing or unreadable: neither good nor bad."""
+
+
+class NotFound(AuditError):
+    """What was asked for does not exist in this log."""
+
+
+class Denied(AuditError):
+    """The caller may not do this."""

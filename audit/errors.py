@@ -11,7 +11,18 @@ class AuditError(Exception):
 
 
 class Rejected(AuditError):
-    """The input is bad and stays bad: correct it before sending it again."""
+    """The input is bad and stays bad: correct it before sending it again.
+
+    `field` is the JSON pointer of what is wrong ("" for the whole), `remedy` what to do.
+    """
+
+    field: str
+    remedy: str
+
+    def __init__(self, what: str, *, field: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.field = field
+        self.remedy = remedy
 
 
 class Conflict(Rejected):
@@ -19,7 +30,13 @@ class Conflict(Rejected):
 
 
 class Busy(AuditError):
-    """Nothing is wrong with the input: try again later."""
+    """Nothing is wrong with the input: try again after `retry_after` seconds."""
+
+    retry_after: int
+
+    def __init__(self, what: str, *, retry_after: int = 1) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
 
 
 class Tampered(AuditError):

@@ -1,0 +1,211 @@
+"""The event: an immutable fact, in the form that the ledger appends.
+
+Decides which parts of a body become clear fields of the leaf, which become blind-indexed terms,
+what counts as the same content, and what the canonical form of a body is (JSON, keys sorted,
+compact). Hides how bodies are validated: whoever holds bytes gets an `Event` or `Rejected`.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+
+from audit.errors import Rejected
+from audit.schema import BODIES, NAME_PATTERN, About, Model, Prediction, SystemBody
+
+SYSTEM = "modelwitness"
+"""The integration of the system's own events; no credential may carry this name."""
+
+SYSTEM_TYPES = frozenset(
+    {
+        "PolicyChanged",
+        "IntegrationDeclared",
+        "DriftMeasured",
+        "AlertRaised",
+        "AlertAcknowledged",
+        "AlertResolved",
+        "RetrainingProposed",
+        "RetrainingApproved",
+        "RetrainingRejected",
+        "RetrainingDispatched",
+        "RetrainingAcknowledged",
+        "CandidateRegistered",
+        "ChallengerJudged",
+        "RetrainingClosed",
+        "LabelsExported",
+        "AccessRecorded",
+        "TokenIssued",
+        "TokenRevoked",
+        "ErasureRequested",
+        "ErasureCompleted",
+        "HoldPlaced",
+        "HoldReleased",
+        "KeyRotated",
+        "SchemaMigrated",
+        "ConflictRecorded",
+    }
+)
+EVENT_TYPES = SYSTEM_TYPES | BODIES.keys()
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_name = re.compile(NAME_PATTERN)
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode_any = msgspec.json.Decoder().decode
+_volatile = ("traceparent", "tracestate")
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger appends.
+
+    `body` is the canonical JSON that is sealed; `content`, where it differs, is the part of it
+    whose keyed hash tells a redelivery from a conflict. The other fields are derived from the
+    body and stand in the leaf (type … latency_us) or in the blind index (subject, references,
+    prediction). `latency_us` is -1 where it is unknown.
+    """
+
+    type: str
+    integration: str
+    id: str
+    event_us: int
+    body: bytes
+    model: str = "-"
+    version: str = "-"
+    status: str = "ok"
+    retention: str = "standard"
+    latency_us: int = -1
+    content: bytes | None = None
+    subject: tuple[str, str] | None = None
+    references: tuple[tuple[str, str], ...] = ()
+    prediction: tuple[str, str] | None = None
+
+
+def event_of_json(type: str, integration: str, raw: bytes | msgspec.Raw) -> Event:
+    """Return the event that the JSON object `raw` describes.
+
+    Raises `Rejected` naming the field and the remedy; the message holds no value of the body.
+    """
+    try:
+        parsed = _decoder(type)(raw)
+        body = cast(dict[str, Any], _decode_any(raw))
+    except msgspec.ValidationError as error:
+        raise _rejected(type, error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        raise Rejected(
+            f"{type}: the item is not valid JSON",
+            field="",
+            remedy="Send one JSON object in UTF-8 with finite numbers.",
+        ) from None
+    return _event(type, integration, parsed, body)
+
+
+def event_of(type: str, integration: str, body: dict[str, Any]) -> Event:
+    """Return the event that `body` describes; raises `Rejected` as `event_of_json` does."""
+    return event_of_json(type, integration, _encode(body))
+
+
+def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, Any]) -> Event:
+    model, version, status, retention, latency_us = "-", "-", "ok", "standard", -1
+    prediction = None
+    content = None
+    facts = cast(Prediction, parsed)
+    named: Model | None = facts.model
+    if named is not None:
+        model, version = named.name, named.version
+    if type == "PredictionLogged":
+        status = facts.status
+        if facts.latency_ms is not None:
+            latency_us = round(facts.latency_ms.total * 1000)
+    elif isinstance(parsed, About):
+        about = parsed.prediction
+        prediction = (about.integration or integration, about.id)
+        status = getattr(parsed, "action", "ok")
+    context = getattr(parsed, "context", None)
+    if context is not None:
+        retention = context.retention_class or retention
+        if context.traceparent is not None:
+            kept = {k: v for k, v in body["context"].items() if k not in _volatile}
+            content = _encode({**body, "context": kept})
+    subject = getattr(parsed, "subject", None)
+    references = getattr(parsed, "references", None)
+    return Event(
+        type=type,
+        integration=checked_name(integration),
+        id=facts.id,
+        event_us=_micros(facts.time),
+        body=_encode(body),
+        model=model,
+        version=version,
+        status=status,
+        retention=retention,
+        latency_us=latency_us,
+        content=content,
+        subject=(subject.scheme, subject.id) if subject is not None else None,
+        references=tuple((k, str(v)) for k, v in references.items()) if references else (),
+        prediction=prediction,
+    )
+
+
+@lru_cache(maxsize=4096)
+def checked_name(name: str) -> str:
+    """Return `name` if it may stand in a leaf, else raise `Rejected`."""
+    if not _name.match(name):
+        raise Rejected(
+            "a name holds characters that a leaf may not carry",
+            field="",
+            remedy="Use 1 to 128 of A-Z a-z 0-9 . _ : / @ -",
+        )
+    return name
+
+
+@lru_cache(maxsize=64)
+def _decoder(type: str) -> Callable[[bytes | msgspec.Raw], msgspec.Struct]:
+    if type not in EVENT_TYPES:
+        raise Rejected("the event type is unknown", field="/type", remedy="Use a documented type.")
+    return msgspec.json.Decoder(BODIES.get(type, SystemBody)).decode
+
+
+def _rejected(type: str, error: msgspec.ValidationError) -> Rejected:
+    """Translate msgspec's message: it names expected and found *types*, never values."""
+    what, _, path = str(error).partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").replace("[...]", "/*").replace(".", "/")
+    field = re.sub(r"\[(\d+)\]", r"/\1", field)
+    missing = re.search(r"missing required field `(\w+)`", what)
+    if missing:
+        field = f"{field}/{missing[1]}"
+    if what.startswith("Invalid enum value"):
+        what = "Invalid enum value"
+    return Rejected(
+        f"{type}: {what}",
+        field=field,
+        remedy="See the schema of this event type at /schema/openapi.json.",
+    )
+
+
+def micros(text: str) -> int:
+    """Return µs since the epoch of an RFC 3339 time with a zone; raises `Rejected`."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min
+    if moment.tzinfo is None:
+        raise Rejected(
+            "a time is not RFC 3339 with a zone",
+            field="",
+            remedy="Write times as 2026-01-31T09:30:00Z.",
+        )
+    return _micros(moment)
+
+
+def rfc3339(us: int) -> str:
+    """Return the RFC 3339 text in UTC of µs since the epoch, as short as it is exact."""
+    seconds, fraction = divmod(us, 1_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{fraction:06d}Z" if fraction else f"{text}Z"
+
+
+def _micros(moment: datetime) -> int:
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -1,0 +1,247 @@
+"""RFC 6962 / RFC 9162 Merkle tree hashing, proofs and the growing edge of a tree.
+
+Decides what the root of a list of leaves is and when a proof holds. Hides the shape of
+the tree: callers know leaf indexes and sizes, never nodes. Nothing here does I/O:
+stored hashes come in through `Read`.
+
+    leaf = SHA-256(0x00 || entry)    node = SHA-256(0x01 || left || right)
+
+A list of n > 1 leaves splits at the largest power of two below n; a node without a
+sibling is promoted, never doubled.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Self
+
+from audit.errors import Rejected, Tampered
+
+HASH_SIZE = 32
+EMPTY_ROOT = sha256(b"").digest()
+
+Read = Callable[[int, int], bytes]
+"""`read(level, index)` is the hash of complete subtree number `index` of 2**level leaves."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Hash of one entry's stored bytes."""
+    return sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of the node above two hashes."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
+    """Root of the tree over these leaf hashes, `EMPTY_ROOT` when there is none."""
+    # Pairing level by level and promoting the odd last one gives the same tree as
+    # splitting at the largest power of two, without recursion.
+    row = list(leaf_hashes)
+    if not row:
+        return EMPTY_ROOT
+    while len(row) > 1:
+        odd = row[-1:] if len(row) & 1 else []
+        row = _pairs(row) + odd
+    return row[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The right edge of a tree: all that is needed to append and to name the root.
+
+    `hashes` are the roots of the complete subtrees that make up the tree, largest (that
+    is leftmost) first: one for each bit set in `size`.
+    """
+
+    size: int
+    hashes: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, size: int, hashes: Sequence[bytes]) -> Self:
+        """A frontier read back from storage; raises `Rejected` when it cannot be one."""
+        if size < 0 or len(hashes) != size.bit_count():
+            raise Rejected(f"a tree of {size} leaves cannot have an edge of {len(hashes)} hashes")
+        if any(len(each) != HASH_SIZE for each in hashes):
+            raise Rejected(f"every hash of a tree's edge must be {HASH_SIZE} bytes long")
+        return cls(size, tuple(hashes))
+
+    def append_many(self, leaf_hashes: Sequence[bytes]) -> Self:
+        """The frontier after these leaves, in order; costs about one hash per leaf."""
+        row, start = list(leaf_hashes), self.size
+        edge = list(self.hashes)  # smallest last: popped as levels rise
+        grown: list[bytes] = []  # smallest first
+        while row:
+            if start & 1:
+                row.insert(0, edge.pop())
+            if len(row) & 1:
+                grown.append(row.pop())
+            row = _pairs(row)
+            start >>= 1
+        # Subtrees taller than anything the new leaves reached stand as they were.
+        edge.extend(reversed(grown))
+        return type(self)(self.size + len(leaf_hashes), tuple(edge))
+
+    def root(self) -> bytes:
+        """Root of the whole tree."""
+        if not self.hashes:
+            return EMPTY_ROOT
+        root = self.hashes[-1]
+        for left in self.hashes[-2::-1]:
+            root = node_hash(left, root)
+        return root
+
+
+def inclusion_proof(index: int, size: int, read: Read) -> list[bytes]:
+    """Hashes that lead from leaf `index` to the root of the first `size` leaves.
+
+    Raises `Rejected` unless 0 <= index < size. Calls `read` at most about
+    2 * log2(size) times.
+    """
+    _require_inside(index, size)
+    proof: list[bytes] = []
+    begin, end = 0, size
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            proof.append(_range_hash(middle, end, read))
+            end = middle
+        else:
+            proof.append(_range_hash(begin, middle, read))
+            begin = middle
+    proof.reverse()
+    return proof
+
+
+def consistency_proof(size1: int, size2: int, read: Read) -> list[bytes]:
+    """Hashes that show that the tree of `size1` leaves is a prefix of that of `size2`.
+
+    Empty when the sizes are equal or `size1` is 0 (what a witness expects for a log it
+    has not seen). Raises `Rejected` unless 0 <= size1 <= size2.
+    """
+    if not 0 <= size1 <= size2:
+        raise Rejected(f"no consistency proof leads from size {size1} to size {size2}")
+    if size1 in (0, size2):
+        return []
+    proof: list[bytes] = []
+    begin, end = 0, size2
+    while end != size1:
+        middle = begin + _split(end - begin)
+        if size1 <= middle:
+            proof.append(_range_hash(middle, end, read))
+            end = middle
+        else:
+            proof.append(_range_hash(begin, middle, read))
+            begin = middle
+    # A whole left part is the old root itself, which the verifier already holds.
+    if begin:
+        proof.append(_range_hash(begin, end, read))
+    proof.reverse()
+    return proof
+
+
+def verify_inclusion(
+    leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> None:
+    """Return when the proof puts the leaf at `index` of the tree with this size and root.
+
+    Raises `Rejected` when the question itself is malformed and `Tampered(index)` when
+    the proof does not hold.
+    """
+    _require_inside(index, size)
+    _require_hashes(leaf_hash, *proof)
+    fn, sn, found = index, size - 1, leaf_hash
+    for step in proof:
+        if sn == 0:
+            raise Tampered("the inclusion proof has hashes to spare", index=index)
+        if fn & 1 or fn == sn:
+            found = node_hash(step, found)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            found = node_hash(found, step)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise Tampered("the inclusion proof ends below the root", index=index)
+    if found != root:
+        raise Tampered("the inclusion proof leads to another root", index=index)
+
+
+def verify_consistency(
+    size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes
+) -> None:
+    """Return when the proof shows that tree 2 only appended to tree 1.
+
+    From size 0 nothing can be shown, which is `Rejected`, as are sizes that shrink;
+    a proof that does not hold raises `Tampered`.
+    """
+    if not 0 <= size1 <= size2:
+        raise Rejected(f"no consistency proof leads from size {size1} to size {size2}")
+    _require_hashes(*proof)
+    if size1 == size2:
+        if proof:
+            raise Tampered("a consistency proof between equal sizes must be empty")
+        if root1 != root2:
+            raise Tampered(f"two roots for one size, {size1}")
+        if size1 == 0 and root1 != EMPTY_ROOT:
+            raise Tampered("an empty tree has one root only, and this is another")
+        return
+    if size1 == 0:
+        raise Rejected("an empty tree is a prefix of every tree: there is nothing to prove")
+    path = [root1, *proof] if size1.bit_count() == 1 else list(proof)
+    if not proof:
+        raise Tampered("the consistency proof is empty")
+    fn, sn = size1 - 1, size2 - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    found1 = found2 = path[0]
+    for step in path[1:]:
+        if sn == 0:
+            raise Tampered("the consistency proof has hashes to spare")
+        if fn & 1 or fn == sn:
+            found1, found2 = node_hash(step, found1), node_hash(step, found2)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            found2 = node_hash(found2, step)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise Tampered("the consistency proof ends below the root")
+    if found1 != root1:
+        raise Tampered(f"the consistency proof leads to another root at size {size1}")
+    if found2 != root2:
+        raise Tampered(f"the consistency proof leads to another root at size {size2}")
+
+
+def _pairs(row: Sequence[bytes]) -> list[bytes]:
+    """Nodes above the hashes of a row, two by two; an odd last one is left out."""
+    return [
+        sha256(b"\x01" + left + right).digest()
+        for left, right in zip(row[::2], row[1::2], strict=False)
+    ]
+
+
+def _split(count: int) -> int:
+    """Largest power of two below `count`, which must be above 1."""
+    return 1 << (count - 1).bit_length() - 1
+
+
+def _range_hash(begin: int, end: int, read: Read) -> bytes:
+    """Root over leaves begin..end, where `begin` is where the RFC's splits would put it."""
+    count = end - begin
+    if count.bit_count() == 1:
+        level = count.bit_length() - 1
+        return read(level, begin >> level)
+    middle = begin + _split(count)
+    return node_hash(_range_hash(begin, middle, read), _range_hash(middle, end, read))
+
+
+def _require_inside(index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise Rejected(f"entry {index} is not in a tree of {size} entries")
+
+
+def _require_hashes(*hashes: bytes) -> None:
+    if any(len(each) != HASH_SIZE for each in hashes):
+        raise Rejected(f"every hash of a proof must be {HASH_SIZE} bytes long")

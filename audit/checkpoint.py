@@ -61,7 +61,7 @@ def parse(text: str) -> Checkpoint:
     return Checkpoint.parse(text)
 
 
-def format(checkpoint: Checkpoint) -> str:  # noqa: A001 - the opposite of parse has this name
+def format(checkpoint: Checkpoint) -> str:
     """The text that is signed: the one text for which `parse` gives this checkpoint."""
     return str(checkpoint)
 
@@ -73,7 +73,7 @@ def sign(checkpoint: Checkpoint, signers: Sequence[note.Signer]) -> bytes:
     return note.sign(format(checkpoint), signers)
 
 
-def open(message: bytes, verifier: note.Verifier) -> Checkpoint:  # noqa: A001 - as note.open
+def open(message: bytes, verifier: note.Verifier) -> Checkpoint:
     """The checkpoint in a note signed by this key for the log of the same name.
 
     Raises `Rejected` for what is no checkpoint or one of another log, `Tampered` for a

@@ -10,7 +10,7 @@ A list of n > 1 leaves splits at the largest power of two below n; a node withou
 sibling is promoted, never doubled.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
@@ -151,19 +151,9 @@ def verify_inclusion(
     """
     _require_inside(index, size)
     _require_hashes(leaf_hash, *proof)
-    fn, sn, found = index, size - 1, leaf_hash
-    for step in proof:
-        if sn == 0:
-            raise Tampered("the inclusion proof has hashes to spare", index=index)
-        if fn & 1 or fn == sn:
-            found = node_hash(step, found)
-            while fn and not fn & 1:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            found = node_hash(found, step)
-        fn, sn = fn >> 1, sn >> 1
-    if sn:
-        raise Tampered("the inclusion proof ends below the root", index=index)
+    found = leaf_hash
+    for step, on_left in _sides(index, size - 1, proof, index=index):
+        found = node_hash(step, found) if on_left else node_hash(found, step)
     if found != root:
         raise Tampered("the inclusion proof leads to another root", index=index)
 
@@ -196,22 +186,36 @@ def verify_consistency(
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
     found1 = found2 = path[0]
-    for step in path[1:]:
-        if sn == 0:
-            raise Tampered("the consistency proof has hashes to spare")
-        if fn & 1 or fn == sn:
-            found1, found2 = node_hash(step, found1), node_hash(step, found2)
-            while fn and not fn & 1:
-                fn, sn = fn >> 1, sn >> 1
+    for step, on_left in _sides(fn, sn, path[1:]):
+        if on_left:
+            found1 = node_hash(step, found1)
+            found2 = node_hash(step, found2)
         else:
             found2 = node_hash(found2, step)
-        fn, sn = fn >> 1, sn >> 1
-    if sn:
-        raise Tampered("the consistency proof ends below the root")
     if found1 != root1:
         raise Tampered(f"the consistency proof leads to another root at size {size1}")
     if found2 != root2:
         raise Tampered(f"the consistency proof leads to another root at size {size2}")
+
+
+def _sides(
+    fn: int, sn: int, proof: Sequence[bytes], *, index: int | None = None
+) -> Iterator[tuple[bytes, bool]]:
+    """Each hash of a proof and whether it stands left, from node `fn` of a row up to `sn`.
+
+    `fn` and `sn` are named as in RFC 9162 section 2.1.3.2. Raises `Tampered` when the
+    proof is longer or shorter than the way to the root.
+    """
+    for step in proof:
+        if sn == 0:
+            raise Tampered("the proof has hashes to spare", index=index)
+        on_left = bool(fn & 1) or fn == sn
+        yield step, on_left
+        while on_left and fn and not fn & 1:
+            fn, sn = fn >> 1, sn >> 1
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise Tampered("the proof ends below the root", index=index)
 
 
 def _pairs(row: Sequence[bytes]) -> list[bytes]:

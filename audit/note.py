@@ -164,7 +164,7 @@ def sign(text: str, signers: Sequence[Signer]) -> bytes:
     return (text + "\n" + "".join(lines)).encode()
 
 
-def open(message: bytes, verifiers: Sequence[Verifier]) -> Note:  # noqa: A001 - note.open is the name of the act
+def open(message: bytes, verifiers: Sequence[Verifier]) -> Note:
     """Parse a note and check every signature by a known key.
 
     Raises `Rejected` when it is no note, `Tampered` when a known key's signature does

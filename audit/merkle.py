@@ -182,11 +182,10 @@ def verify_consistency(
     path = [root1, *proof] if size1.bit_count() == 1 else list(proof)
     if not proof:
         raise Tampered("the consistency proof is empty")
-    fn, sn = size1 - 1, size2 - 1
-    while fn & 1:
-        fn, sn = fn >> 1, sn >> 1
+    # The walk starts at the largest complete subtree that ends the old tree.
+    height = (size1 & -size1).bit_length() - 1
     found1 = found2 = path[0]
-    for step, on_left in _sides(fn, sn, path[1:]):
+    for step, on_left in _sides(size1 - 1 >> height, size2 - 1 >> height, path[1:]):
         if on_left:
             found1 = node_hash(step, found1)
             found2 = node_hash(step, found2)

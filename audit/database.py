@@ -1,0 +1,268 @@
+"""The two databases under a ledger, and the few statements that must be fast on both.
+
+Decides how a connection is set up, what a write lock is (`BEGIN IMMEDIATE` in SQLite, a
+transaction-scoped advisory lock in PostgreSQL) and how many rows go in at once (multi-row VALUES,
+binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add`, and SQLAlchemy connections.
+"""
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from audit.errors import Busy
+
+Row = Sequence[int | bytes | str | None]
+_WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
+_SQLITE_ROWS = (256, 64, 16, 4, 1)
+_SQLITE_KEYS = 512
+
+
+class Database(ABC):
+    """One database: an engine plus what SQLite and PostgreSQL do differently."""
+
+    engine: Engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection on one snapshot; raises `Busy` where the database is away."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection that holds the write lock; commits on exit, else rolls back.
+
+        Raises `Busy` if the lock or the database cannot be had.
+        """
+        with _translated(), self.engine.connect() as connection:
+            with connection.begin():
+                self._lock(connection)
+                yield connection
+
+    @abstractmethod
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows, each in the order of the table's columns."""
+
+    @abstractmethod
+    def lookup(
+        self, connection: Connection, table: str, columns: str, key: str, keys: Sequence[Any]
+    ) -> list[Any]:
+        """Return the rows of `columns` whose `key` is one of `keys`, in no order."""
+
+    @abstractmethod
+    def add_counts(
+        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
+    ) -> None:
+        """Add (series, minute, bucket, count) to the rollup."""
+
+    @abstractmethod
+    def _lock(self, connection: Connection) -> None: ...
+
+
+class Sqlite(Database):
+    """SQLite in WAL mode with `synchronous=FULL`: a commit is on disk before it returns."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(
+            url,
+            connect_args={"check_same_thread": False, "timeout": 30.0, "cached_statements": 512},
+            pool_size=16,
+            max_overflow=32,
+        )
+        event.listen(self.engine, "connect", _prepare_sqlite)
+        event.listen(self.engine, "begin", _begin_sqlite)
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        # One statement for many rows: each step of SQLite gives up Python's lock, so 256 rows in
+        # one step let other threads run meanwhile, where 256 steps would queue for it each time.
+        width = len(table.columns)
+        execute = connection.connection.cursor().execute
+        start = 0
+        for chunk in _SQLITE_ROWS:
+            while len(rows) - start >= chunk:
+                part = rows[start : start + chunk]
+                execute(_values(table.name, width, chunk), [value for row in part for value in row])
+                start += chunk
+
+    def lookup(
+        self, connection: Connection, table: str, columns: str, key: str, keys: Sequence[Any]
+    ) -> list[Any]:
+        cursor = connection.connection.cursor()
+        found: list[Any] = []
+        for start in range(0, len(keys), _SQLITE_KEYS):
+            part = list(keys[start : start + _SQLITE_KEYS])
+            size = next(size for size in (1, 8, 32, 128, 512) if size >= len(part))
+            part += [part[-1]] * (size - len(part))  # few statement texts: all stay prepared
+            cursor.execute(_select_in(table, columns, key, size), part)
+            found += cursor.fetchall()
+        return found
+
+    def add_counts(
+        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
+    ) -> None:
+        execute = connection.connection.cursor().execute
+        start = 0
+        for chunk in _SQLITE_ROWS:
+            while len(rows) - start >= chunk:
+                part = rows[start : start + chunk]
+                execute(
+                    _values("rollup", 4, chunk)
+                    + " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                    [value for row in part for value in row],
+                )
+                start += chunk
+
+    def _lock(self, connection: Connection) -> None:
+        """Nothing: `begin` of a writing connection is already BEGIN IMMEDIATE."""
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with _translated(), self.engine.connect() as connection:
+            writer = connection.execution_options(modelwitness_writes=True)
+            with writer.begin():
+                yield writer
+
+
+class Postgres(Database):
+    """PostgreSQL 15 or later; `synchronous_commit` is on whatever the server's default is."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(
+            url,
+            pool_size=16,
+            max_overflow=32,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"},
+        )
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        driver: Any = connection.connection.driver_connection
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(
+                f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
+            ) as copy,
+        ):
+            copy.write(_binary_copy(table, rows))
+
+    def lookup(
+        self, connection: Connection, table: str, columns: str, key: str, keys: Sequence[Any]
+    ) -> list[Any]:
+        if not keys:
+            return []
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            cursor.execute(
+                f'SELECT {columns} FROM "{table}" WHERE {key} = ANY(%s)', (list(keys),)
+            )
+            return list(cursor.fetchall())
+
+    def add_counts(
+        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
+    ) -> None:
+        if not rows:
+            return
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO rollup AS r SELECT * FROM"
+                " unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[])"
+                " ON CONFLICT (series, minute, bucket)"
+                " DO UPDATE SET count = r.count + excluded.count",
+                [list(column) for column in zip(*rows, strict=True)],
+            )
+
+    def _lock(self, connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def open_database(url: str) -> Database:
+    """Return the database behind a SQLAlchemy URL (`sqlite:///…`, `postgresql+psycopg://…`)."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return Sqlite(url)
+    return Postgres(url)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the drivers' 'not now' into `Busy`; other database errors pass as they are."""
+    try:
+        yield
+    except OperationalError as error:
+        raise Busy("the database did not answer in time or is away") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Busy("the connection to the database was lost") from error
+        raise
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not the driver
+    for pragma in (
+        "page_size=8192",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "recursive_triggers=ON",  # without it INSERT OR REPLACE passes by the DELETE trigger
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "wal_autocheckpoint=4000",
+        "journal_size_limit=67108864",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("modelwitness_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@lru_cache(maxsize=256)
+def _values(table: str, width: int, rows: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return f'INSERT INTO "{table}" VALUES {",".join([row] * rows)}'
+
+
+@lru_cache(maxsize=256)
+def _select_in(table: str, columns: str, key: str, size: int) -> str:
+    return f'SELECT {columns} FROM "{table}" WHERE {key} IN ({",".join("?" * size)})'
+
+
+_int8 = struct.Struct(">iq").pack
+_int2 = struct.Struct(">ih").pack
+_length = struct.Struct(">i").pack
+
+
+def _binary_copy(table: Table, rows: Sequence[Row]) -> bytes:
+    """Return rows in PostgreSQL's binary COPY format (documentation of COPY, binary format)."""
+    width = struct.pack(">h", len(table.columns))
+    small = [column.type.__class__.__name__ == "SmallInteger" for column in table.columns]
+    encode: list[Callable[[int], bytes]] = [
+        (lambda v: _int2(2, v)) if is_small else (lambda v: _int8(8, v)) for is_small in small
+    ]
+    parts: list[bytes] = [b"PGCOPY\n\xff\r\n\x00" + bytes(8)]
+    put = parts.append
+    for row in rows:
+        put(width)
+        for place, value in enumerate(row):
+            if value is None:
+                put(b"\xff\xff\xff\xff")
+            elif isinstance(value, int):
+                put(encode[place](value))
+            else:
+                raw = value.encode() if isinstance(value, str) else value
+                put(_length(len(raw)))
+                put(raw)
+    put(b"\xff\xff")
+    return b"".join(parts)

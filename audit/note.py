@@ -108,13 +108,18 @@ class Signer:
 
     name: str
     seed: bytes = field(repr=False)
+    # Kept, since a log signs after every commit and a verifier is costly to check.
     _key: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
+    _verifier: Verifier = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_name(self.name)
         if len(self.seed) != _KEY_SIZE:
             raise Rejected(f"a signing key is {_KEY_SIZE} bytes long")
-        object.__setattr__(self, "_key", Ed25519PrivateKey.from_private_bytes(self.seed))
+        key = Ed25519PrivateKey.from_private_bytes(self.seed)
+        object.__setattr__(self, "_key", key)
+        verifier = Verifier(self.name, key.public_key().public_bytes_raw())
+        object.__setattr__(self, "_verifier", verifier)
 
     @classmethod
     def generate(cls, name: str, random: Callable[[int], bytes]) -> Self:
@@ -136,7 +141,7 @@ class Signer:
     @property
     def verifier(self) -> Verifier:
         """The public half."""
-        return Verifier(self.name, self._key.public_key().public_bytes_raw())
+        return self._verifier
 
     @property
     def vkey(self) -> str:

@@ -1,0 +1,168 @@
+"""The registry as a projection: versions with their lineage, integrations, tokens, who looked.
+
+Decides which documents these events leave behind and under which keys; `audit.lineage`,
+`audit.tokens` and `audit.access` read them. Everything follows from the events alone, so
+`rebuild` gives the same documents.
+
+    version      MODEL VERSION           what was released, newest release wins
+    integration  NAME                    what was declared, newest declaration wins
+    token        SHA-256 of the token    audit.tokens.Issued
+    looked       ENTRY ACCESS            one for each entry that an access named
+    looked-at    MODEL DIGEST            one for each kind of window that an access named
+
+A space parts the words of a key, since no name can hold one; entry numbers have 19 digits.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from audit.documents import Applied, View
+from audit.events import micros
+from audit.tokens import KIND as TOKEN
+from audit.tokens import Issued
+
+VERSION, INTEGRATION, LOOKED, WINDOW = "version", "integration", "looked", "looked-at"
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.decode
+
+
+class Released(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model version as its newest VersionReleased tells it; `index` is that entry."""
+
+    model: str
+    version: str
+    index: int
+    time: str
+    integration: str
+    lineage: dict[str, Any] = {}
+    case: str | None = None
+    metrics: dict[str, float] = {}
+
+
+class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An integration as its newest IntegrationDeclared tells it."""
+
+    name: str
+    index: int
+    time: str
+    owner: str | None = None
+    cadence: str | None = None
+    region: str | None = None
+
+
+class Look(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One access as far as one entry, or one kind of window, is concerned."""
+
+    index: int
+    time: str
+    actor: str
+    action: str
+    filter: dict[str, Any] = {}
+
+
+class Catalog:
+    """Projection of the registry; see `audit.documents.Projection`."""
+
+    name = "catalog"
+    types = frozenset(
+        {"VersionReleased", "IntegrationDeclared", "TokenIssued", "TokenRevoked", "AccessRecorded"}
+    )
+    kinds = frozenset({VERSION, INTEGRATION, TOKEN, LOOKED, WINDOW})
+
+    def apply(self, entries: Sequence[Applied], view: View) -> None:
+        """Put the documents that these entries leave behind."""
+        for each in entries:
+            body = _decode(each.event.body)
+            match each.event.type:
+                case "VersionReleased":
+                    _released(each, body, view)
+                case "IntegrationDeclared":
+                    _declared(each, body, view)
+                case "TokenIssued":
+                    _issued(each, body, view)
+                case "TokenRevoked":
+                    _revoked(each, body, view)
+                case "AccessRecorded":
+                    _accessed(each, body, view)
+
+    def forget(self, handle: int, view: View) -> None:
+        """Nothing here is about a subject."""
+
+
+def version_key(model: str, version: str) -> str:
+    """Key of a version's document."""
+    return f"{model} {version}"
+
+
+def entry_key(index: int) -> str:
+    """How an entry's number stands in a key: keys sort as numbers do."""
+    return f"{index:019d}"
+
+
+def _released(each: Applied, body: dict[str, Any], view: View) -> None:
+    event = each.event
+    found = Released(
+        model=event.model,
+        version=event.version,
+        index=each.index,
+        time=body["time"],
+        integration=event.integration,
+        lineage=body["model"].get("lineage") or {},
+        case=body.get("case"),
+        metrics=body.get("metrics") or {},
+    )
+    view.put(VERSION, version_key(event.model, event.version), _encode(found))
+
+
+def _declared(each: Applied, body: dict[str, Any], view: View) -> None:
+    name = str(body.get("name") or each.event.integration)
+    found = Declared(
+        name=name,
+        index=each.index,
+        time=body["time"],
+        owner=_text(body.get("owner")),
+        cadence=_text(body.get("cadence")),
+        region=_text(body.get("region")),
+    )
+    view.put(INTEGRATION, name, _encode(found))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _issued(each: Applied, body: dict[str, Any], view: View) -> None:
+    found = Issued(
+        hash=body["hash"],
+        actor=body["actor"],
+        roles=tuple(body["roles"]),
+        issued_us=each.event.event_us,
+        integration=body.get("integration"),
+        expires_us=micros(body["expires"]) if "expires" in body else None,
+    )
+    view.put(TOKEN, found.hash, _encode(found))
+
+
+def _revoked(each: Applied, body: dict[str, Any], view: View) -> None:
+    known = view.get(TOKEN, body["token"])
+    if known is not None:
+        issued = _decode(known, type=Issued)
+        revoked = msgspec.structs.replace(issued, revoked_us=each.event.event_us)
+        view.put(TOKEN, issued.hash, _encode(revoked))
+
+
+def _accessed(each: Applied, body: dict[str, Any], view: View) -> None:
+    look = Look(each.index, body["time"], body["actor"], body["action"], body.get("filter") or {})
+    if "indexes" in body:
+        one = _encode(msgspec.structs.replace(look, filter={}))
+        for index in body["indexes"]:
+            view.put(LOOKED, f"{entry_key(index)} {entry_key(each.index)}", one)
+    elif look.filter:
+        # The same window is read again and again: its newest access stands for all of them.
+        told = _encode([look.actor, look.action, look.filter])
+        key = f"{look.filter.get('model') or '*'} {sha256(told).hexdigest()[:32]}"
+        view.put(WINDOW, key, _encode(look))

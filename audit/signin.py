@@ -1,0 +1,93 @@
+"""Sign-in of the embedded set-up: a one-time code, exchanged once for a session token.
+
+Decides that a code lives ten minutes, a session twelve hours, and that a code works once among
+all processes. Hides the work items behind it: kind "signin" under the SHA-256 of the code holds
+who may sign in; kind "signin-used" marks the winner of the exchange.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+
+from audit.clock import Clock
+from audit.errors import Rejected
+from audit.roles import ROLES, Unauthenticated
+from audit.rootkey import Random
+from audit.tokens import Tokens
+
+CODE_SECONDS = 600
+SESSION_SECONDS = 12 * 3600
+
+_OFFER, _USED = "signin", "signin-used"
+_REFUSAL = "the sign-in code is unknown, used or expired: ask for a new one"
+
+
+class Works(Protocol):
+    """The part of the work table that sign-in needs."""
+
+    def put(self, kind: str, key: str, body: bytes, due_us: int = 0) -> bool: ...
+    def get(self, kind: str, key: str) -> "Item | None": ...
+    def done(self, kind: str, key: str) -> None: ...
+
+
+class Item(Protocol):
+    """The part of a work item that sign-in needs."""
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """Who a code signs in, and until when (µs)."""
+
+    actor: str
+    roles: tuple[str, ...]
+    expires_us: int
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What a code was exchanged for."""
+
+    token: str
+    actor: str
+    roles: tuple[str, ...]
+
+
+def offer(
+    work: Works,
+    actor: str,
+    roles: Sequence[str],
+    *,
+    clock: Clock,
+    random: Random,
+) -> str:
+    """A new code for this person, good once within ten minutes; only its hash is stored."""
+    if not actor or not roles or any(role not in ROLES for role in roles):
+        raise Rejected("a sign-in code is for a named person with known roles", field="/roles")
+    code = urlsafe_b64encode(random(24)).decode()
+    expires_us = clock() + CODE_SECONDS * 1_000_000
+    work.put(_OFFER, _key(code), msgspec.json.encode(Offer(actor, tuple(roles), expires_us)))
+    return code
+
+
+def redeem(work: Works, tokens: Tokens, code: str, *, clock: Clock) -> Session:
+    """Exchange a code for a session token; raises `Unauthenticated` for any but a good one."""
+    key = _key(code)
+    item = work.get(_OFFER, key)
+    if item is None:
+        raise Unauthenticated(_REFUSAL)
+    offered = msgspec.json.decode(item.body, type=Offer)
+    # Whoever places the mark has the code: the table lets one of them.
+    won = work.put(_USED, key, b"{}")
+    work.done(_OFFER, key)
+    if not won or clock() >= offered.expires_us:
+        raise Unauthenticated(_REFUSAL)
+    token = tokens.issue(offered.actor, offered.roles, seconds=SESSION_SECONDS)
+    return Session(token, offered.actor, offered.roles)
+
+
+def _key(code: str) -> str:
+    return sha256(code.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,7 +2,7 @@
 
 Decides that a code lives ten minutes, a session twelve hours, and that a code works once among
 all processes. Hides the work items behind it: kind "signin" under the SHA-256 of the code holds
-who may sign in; kind "signin-used" marks the winner of the exchange.
+who may sign in, and taking it is what makes the exchange happen once.
 """
 
 from base64 import urlsafe_b64encode
@@ -21,7 +21,7 @@ from audit.tokens import Tokens
 CODE_SECONDS = 600
 SESSION_SECONDS = 12 * 3600
 
-_OFFER, _USED = "signin", "signin-used"
+_OFFER = "signin"
 _REFUSAL = "the sign-in code is unknown, used or expired: ask for a new one"
 
 
@@ -29,8 +29,7 @@ class Works(Protocol):
     """The part of the work table that sign-in needs."""
 
     def put(self, kind: str, key: str, body: bytes, due_us: int = 0) -> bool: ...
-    def get(self, kind: str, key: str) -> "Item | None": ...
-    def done(self, kind: str, key: str) -> None: ...
+    def take(self, kind: str, key: str) -> "Item | None": ...
 
 
 class Item(Protocol):
@@ -75,15 +74,11 @@ def offer(
 
 def redeem(work: Works, tokens: Tokens, code: str, *, clock: Clock) -> Session:
     """Exchange a code for a session token; raises `Unauthenticated` for any but a good one."""
-    key = _key(code)
-    item = work.get(_OFFER, key)
+    item = work.take(_OFFER, _key(code))
     if item is None:
         raise Unauthenticated(_REFUSAL)
     offered = msgspec.json.decode(item.body, type=Offer)
-    # Whoever places the mark has the code: the table lets one of them.
-    won = work.put(_USED, key, b"{}")
-    work.done(_OFFER, key)
-    if not won or clock() >= offered.expires_us:
+    if clock() >= offered.expires_us:
         raise Unauthenticated(_REFUSAL)
     token = tokens.issue(offered.actor, offered.roles, seconds=SESSION_SECONDS)
     return Session(token, offered.actor, offered.roles)

@@ -1,0 +1,172 @@
+"""What drift leaves behind, as the read side sees it: policies, verdicts, alerts and cases.
+
+Decides which fields of these documents are read here. They belong to package `drift`, which
+this package never imports: the two meet in documents by kind (policy, drift, alert, case), and
+fields that are unknown here are ignored.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+_PAGE = 200
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A model version."""
+
+    name: str
+    version: str
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A window in RFC 3339, the end exclusive."""
+
+    start: str
+    end: str
+    rows: int | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The verdict of one window of one model version and segment; `index` is its entry."""
+
+    model: Named
+    window: Span
+    verdict: str
+    index: int = -1
+    segment: str = "all"
+    time: str = ""
+    reason: str = ""
+    drifted: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert as it stands; `index` is the entry that raised it."""
+
+    id: str
+    model: str
+    version: str
+    state: str
+    index: int
+    kind: str = ""
+    raised: str = ""
+    changed: str = ""
+    incident: str = ""
+    segment: str = "all"
+    reason: str = ""
+    case: str = ""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a case."""
+
+    type: str
+    index: int
+    time: str
+    actor: str = ""
+    simulated: bool = False
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A retraining case as it stands: what drifted, and the version that came of it."""
+
+    id: str
+    model: str
+    version: str
+    state: str
+    opened: str = ""
+    changed: str = ""
+    candidate: str = ""
+    outcome: str = ""
+    windows: tuple[Span, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to happen."""
+        return self.state in {"rejected", "closed"}
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The policy in force for a model."""
+
+    model: str
+    owner: str = ""
+    revision: str = ""
+    index: int = -1
+
+
+class Documented(Protocol):
+    """The part of the projection documents that is read here."""
+
+    def get(self, kind: str, key: str) -> bytes | None: ...
+    def list(
+        self,
+        kind: str,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 200,
+        *,
+        descending: bool = False,
+    ) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Governed:
+    """Reads these documents; newest first where a number of them is asked for."""
+
+    def __init__(self, documents: Documented) -> None:
+        self._documents = documents
+
+    def policies(self) -> dict[str, Policy]:
+        """The policies in force, by model."""
+        rows = self._documents.list("policy")
+        return {key: msgspec.json.decode(body, type=Policy) for key, body in rows}
+
+    def verdicts(self, model: str, most: int = 200) -> list[Verdict]:
+        """The newest verdicts on a model, by window."""
+        found: list[Verdict] = []
+        for body in self._newest("drift", f"{model}/"):
+            verdict = msgspec.json.decode(body, type=Verdict)
+            # A model whose name continues this one with a slash shares the prefix.
+            if verdict.model.name == model:
+                found.append(verdict)
+                if len(found) == most:
+                    break
+        return found
+
+    def last_verdicts(self, model: str, versions: int) -> dict[str, Verdict]:
+        """The last verdict on each version over all its rows, by version."""
+        found: dict[str, Verdict] = {}
+        for verdict in self.verdicts(model):
+            if verdict.segment == "all":
+                found.setdefault(verdict.model.version, verdict)
+            if len(found) == versions:
+                break
+        return found
+
+    def alerts(self, most: int = 1000) -> list[Alert]:
+        """The newest alerts of all models."""
+        return self._some("alert", Alert, most)
+
+    def cases(self, most: int = 1000) -> list[Case]:
+        """The newest cases of all models."""
+        return self._some("case", Case, most)
+
+    def _some(self, kind: str, type: type[Any], most: int) -> list[Any]:
+        found = []
+        for body in self._newest(kind, ""):
+            found.append(msgspec.json.decode(body, type=type))
+            if len(found) == most:
+                break
+        return found
+
+    def _newest(self, kind: str, prefix: str) -> Iterator[bytes]:
+        after = ""
+        while True:
+            rows = self._documents.list(kind, prefix, after, _PAGE, descending=True)
+            yield from (body for _, body in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][0]

@@ -56,6 +56,8 @@ def due(
     `after` is the last window that needs no judging any more; the list goes on behind it. Empty
     windows are listed too: that nothing came is a finding.
     """
+    if first_us >= watermark_us:
+        return
     window = window_at(cadence, first_us if after is None else max(first_us, after.end_us))
     while window.end_us <= watermark_us:
         yield window

@@ -1,0 +1,272 @@
+"""Evidently, and nothing else of ours imports it: the judge of distance and chance.
+
+Decides which of Evidently's registered tests a column gets, and draws its reports. The tests are
+called through Evidently's own registry with an engine of ours beside its Python and Spark engines:
+it takes columns that are sorted or counted already, once for both tests, and gives the same values
+as the Python engine does on the raw rows. Hides Evidently, pandas and their telemetry, which is
+switched off before the import. `python -m drift.evidence` reads a report's JSON on standard input
+and writes HTML on standard output, so that a server can draw reports without loading any of this.
+"""
+
+import hashlib
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from scipy.spatial import distance
+from scipy.stats import chisquare, kstwo, norm
+
+from drift.columns import Categorical, Column, Numeric
+from drift.errors import NotRendered
+from drift.pair import OTHER, Counts, Floats
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # deprecations inside the import are not ours to mend
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.core.report import Snapshot
+    from evidently.legacy.calculation_engine.engine import Engine
+    from evidently.legacy.calculations import stattests
+    from evidently.legacy.calculations.stattests.registry import (
+        PythonStatTestData,
+        StatTest,
+        StatTestImpl,
+        add_stattest_impl,
+        register_stattest,
+    )
+    from evidently.legacy.core import ColumnType
+    from evidently.metrics import ValueDrift
+
+EXACT_ROWS: Final = 10_000
+"""Up to this size Evidently's Kolmogorov-Smirnov test is exact and is left to its own engine."""
+SAMPLE: Final = 5_000
+_LINKS: Final = ("https://cdn.plot.ly/", "https://plotly.com/")
+_drawing = threading.Lock()
+
+
+class Measured(Struct, frozen=True):
+    """What Evidently's tests say: `score` is the distance by `test`, `p` the chance by `p_test`."""
+
+    test: str
+    score: float
+    p_test: str
+    p: float
+
+
+def numeric(reference: Floats, current: Floats, threshold: float) -> Measured:
+    """Both tests of a numeric column; both arrays ascending, finite and not empty."""
+    sides = _Merged(reference, current)
+    kind = ColumnType.Numerical
+    far = stattests.wasserstein_stat_test(sides, sides, kind, threshold, engine=Prepared)
+    if max(len(reference), len(current)) <= EXACT_ROWS:
+        with warnings.catch_warnings():
+            # scipy says so when it falls back on its approximation: so does Evidently's preset.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            rare = stattests.ks_stat_test(
+                pd.Series(reference), pd.Series(current), kind, threshold=None
+            )
+    else:
+        rare = stattests.ks_stat_test(sides, sides, kind, None, engine=Prepared)
+    return Measured("wasserstein", float(far.drift_score), "ks", float(rare.drift_score))
+
+
+def categorical(reference: Counts, current: Counts, threshold: float) -> Measured:
+    """Both tests of a counted column; the counts stand for the same labels on both sides.
+
+    Where all rows share one label there is nothing to tell apart: distance 0, chance 1.
+    """
+    if np.count_nonzero(reference + current) < 2:
+        return Measured("jensenshannon", 0.0, "chisquare", 1.0)
+    kind = ColumnType.Categorical
+    far = stattests.jensenshannon_stat_test(reference, current, kind, threshold, engine=Prepared)
+    two = np.count_nonzero(reference + current) == 2
+    test = stattests.z_stat_test if two else stattests.chi_stat_test
+    rare = test(reference, current, kind, None, engine=Prepared)
+    return Measured("jensenshannon", float(far.drift_score), test.name, float(rare.drift_score))
+
+
+class Prepared(Engine):  # type: ignore[misc]  # Evidently publishes no types
+    """Names our engine in Evidently's registry: data come sorted (numbers) or counted."""
+
+
+class _Merged:
+    """Two ascending samples laid into one order, for every test that asks about both."""
+
+    def __init__(self, reference: Floats, current: Floats) -> None:
+        both = np.concatenate((reference, current))
+        order = np.argsort(both, kind="stable")  # two ascending runs: merged in linear time
+        from_reference = np.cumsum(order < len(reference))
+        ranks = np.arange(1, len(both) + 1)
+        steps = np.diff(both[order])
+        gap = from_reference / len(reference) - (ranks - from_reference) / len(current)
+        self.sizes = (len(reference), len(current))
+        self.spread = float(np.std(reference))
+        self.area = float(np.abs(gap[:-1]) @ steps)
+        # Between equal values the difference of the two curves does not exist yet.
+        self.widest = float(np.abs(gap[:-1][steps > 0]).max(initial=0.0))
+
+
+class _Wasserstein(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+    data_type = PythonStatTestData
+
+    def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
+        sides: _Merged = data.reference_data
+        score = sides.area / max(sides.spread, 0.001)
+        return score, score >= threshold
+
+
+class _KolmogorovSmirnov(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+    data_type = PythonStatTestData
+
+    def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
+        sides: _Merged = data.reference_data
+        more, fewer = max(sides.sizes), min(sides.sizes)
+        effective = round(more * fewer / (more + fewer))
+        p = float(np.clip(kstwo.sf(sides.widest, effective), 0, 1))
+        return p, p <= threshold
+
+
+class _JensenShannon(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+    data_type = PythonStatTestData
+
+    def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
+        shares = [side / side.sum() for side in (data.reference_data, data.current_data)]
+        score = float(distance.jensenshannon(shares[0], shares[1]))
+        return score, score >= threshold
+
+
+class _ChiSquare(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+    data_type = PythonStatTestData
+
+    def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
+        reference, current = data.reference_data, data.current_data
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = reference * (current.sum() / reference.sum())
+            p = float(chisquare(current, expected)[1])
+        return p, p < threshold
+
+
+class _Proportions(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+    data_type = PythonStatTestData
+
+    def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
+        sides = (data.reference_data, data.current_data)
+        held = np.flatnonzero(sides[0] + sides[1])
+        hits, rows = [side[held[-1]] for side in sides], [side.sum() for side in sides]
+        share = sum(hits) / sum(rows)
+        error = np.sqrt(share * (1 - share) * (1 / rows[0] + 1 / rows[1]))
+        p = float(2 * norm.sf(abs(hits[0] / rows[0] - hits[1] / rows[1]) / error))
+        return p, p < threshold
+
+
+for _test, _implementation in (
+    (stattests.wasserstein_stat_test, _Wasserstein()),
+    (stattests.ks_stat_test, _KolmogorovSmirnov()),
+    (stattests.jensenshannon_stat_test, _JensenShannon()),
+    (stattests.chi_stat_test, _ChiSquare()),
+    (stattests.z_stat_test, _Proportions()),
+):
+    add_stattest_impl(_test, Prepared, _implementation)
+
+
+class Drawn(Struct, frozen=True):
+    """One column of a report: both sides, the labels that may be shown, and the judgement.
+
+    The report states `score` and `drifted` as they were judged on all rows.
+    """
+
+    name: str
+    reference: Column
+    current: Column
+    showable: frozenset[str]
+    test: str
+    score: float
+    threshold: float
+    drifted: bool
+
+
+def report(columns: Sequence[Drawn], seed: str) -> dict[str, Any] | None:
+    """Evidently's snapshot of these columns, as plain JSON; None without columns.
+
+    Draws at most `SAMPLE` rows a side, chosen by `seed` alone. Values whose labels may not be
+    shown stand as "other", for a snapshot holds categories as they are.
+    """
+    if not columns:
+        return None
+    before = {c.name: _sampled(c.reference, c.showable, f"{seed}/reference") for c in columns}
+    now = {c.name: _sampled(c.current, c.showable, f"{seed}/current") for c in columns}
+    definition = DataDefinition(
+        numerical_columns=[c.name for c in columns if isinstance(c.current, Numeric)],
+        categorical_columns=[c.name for c in columns if isinstance(c.current, Categorical)],
+    )
+    judged = {drawn.name: (drawn.score, drawn.drifted) for drawn in columns}
+    with _drawing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's on tiny samples, inside Evidently's plots
+        names = {test: _stated(test, judged) for test in {drawn.test for drawn in columns}}
+        metrics = [
+            ValueDrift(column=drawn.name, method=names[drawn.test], threshold=drawn.threshold)
+            for drawn in columns
+        ]
+        current, reference = (
+            Dataset.from_pandas(pd.DataFrame(side), definition) for side in (now, before)
+        )
+        snapshot = Report(metrics, include_tests=False).run(current, reference)
+        drawn_json = snapshot.dumps()
+    document: dict[str, Any] = msgspec.json.decode(drawn_json)
+    return document
+
+
+def _stated(test: str, judged: Mapping[str, tuple[float, bool]]) -> str:
+    """The name of a registered test that states what was judged on all rows of a column."""
+    known = {
+        one.name: one
+        for one in (stattests.wasserstein_stat_test, stattests.jensenshannon_stat_test)
+    }[test]
+    stated = StatTest(
+        name=f"{test}_all_rows",
+        display_name=f"{known.display_name}, all rows",
+        allowed_feature_types=[ColumnType.Numerical, ColumnType.Categorical],
+        default_threshold=known.default_threshold,
+    )
+    register_stattest(stated, lambda reference, *_: judged[reference.name])
+    return str(stated.name)
+
+
+def _sampled(column: Column, showable: frozenset[str], seed: str) -> "pd.Series[Any]":
+    values = column.values if isinstance(column, Numeric) else column.codes
+    valid = np.flatnonzero(np.isfinite(values) if isinstance(column, Numeric) else values >= 0)
+    if len(valid) > SAMPLE:
+        digest = hashlib.sha256(seed.encode()).digest()
+        random = np.random.default_rng(int.from_bytes(digest[:8]))
+        valid = np.sort(random.choice(valid, SAMPLE, replace=False))
+    if isinstance(column, Numeric):
+        return pd.Series(column.values[valid])
+    names = [label if label in showable else OTHER for label in column.categories]
+    return pd.Series([names[code] for code in column.codes[valid]], dtype=object)
+
+
+def html(report: Mapping[str, Any]) -> str:
+    """A stored report as one page that loads nothing from anywhere; NotRendered if it is none."""
+    try:
+        page: str = Snapshot.load_dict(dict(report)).get_html_str(as_iframe=False)
+    except Exception as error:
+        raise NotRendered("the stored report cannot be drawn by this version") from error
+    for link in _LINKS:  # maps and a logo that our columns never draw
+        page = page.replace(link, "")
+    return page
+
+
+def main() -> None:
+    """Standard input (a report's JSON) to standard output (HTML)."""
+    sys.stdout.write(html(msgspec.json.decode(sys.stdin.buffer.read())))
+
+
+if __name__ == "__main__":
+    main()

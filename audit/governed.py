@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from audit.events import micros, rfc3339
+
 _PAGE = 200
 
 
@@ -134,6 +136,17 @@ class Governed:
                 found.append(verdict)
                 if len(found) == most:
                     break
+        return found
+
+    def judged(self, model: str, version: str, event_us: int) -> list[Verdict]:
+        """The verdicts on windows of this version that hold the moment, latest window first."""
+        found = []
+        after = f"{model}/{rfc3339(event_us)}~"  # behind every window that begins by then
+        for _, body in self._documents.list("drift", f"{model}/", after, _PAGE, descending=True):
+            verdict = msgspec.json.decode(body, type=Verdict)
+            inside = micros(verdict.window.start) <= event_us < micros(verdict.window.end)
+            if inside and (verdict.model.name, verdict.model.version) == (model, version):
+                found.append(verdict)
         return found
 
     def last_verdicts(self, model: str, versions: int) -> dict[str, Verdict]:

@@ -1,0 +1,257 @@
+"""Lineage: what produced a model version and what depends on it, as one graph.
+
+Decides nodes, edges and how far from the asked-for version to go. Everything is aggregated per
+version: there is a node for all predictions of a version, never one for each. Hides nothing of
+what it leaves out: beyond `MOST` nodes, the farthest become one node that counts them.
+
+    dataset → training_run → version → predictions → outcomes, oversight
+    feature_set → version       integration → predictions → drift → alert → case → version
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from audit.catalog import Released
+from audit.events import rfc3339
+from audit.governed import Alert, Case, Verdict
+
+MOST = 150
+MOST_DEPTH = 6
+_TOLD = 20
+"""Verdicts, alerts and cases told of one version, newest first."""
+
+
+class Series(Protocol):
+    """The part of a series row that lineage counts."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def integration(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def first_us(self) -> int: ...
+    @property
+    def last_us(self) -> int: ...
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One thing. `status` is ok, warn, bad or unknown; `detail` what a panel shows."""
+
+    id: str
+    kind: str
+    label: str
+    detail: dict[str, Any]
+    status: str = "unknown"
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """From what was there first to what came of it; `count` where events make the edge."""
+
+    source: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    label: str = ""
+    count: int | None = None
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """Nodes and the edges among them."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """All that a graph is made of."""
+
+    series: Sequence[Series]
+    versions: Sequence[Released]
+    verdicts: Sequence[Verdict] = ()
+    alerts: Sequence[Alert] = ()
+    cases: Sequence[Case] = ()
+
+
+def graph(sources: Sources, model: str, version: str | None, depth: int) -> Graph:
+    """The graph around a model's version (None: all its versions), `depth` edges far."""
+    whole = _Whole()
+    released = {each.version: each for each in sources.versions if each.model == model}
+    predicted = [s for s in sources.series if s.type == "PredictionLogged" and s.model == model]
+    for name in sorted(released.keys() | {each.version for each in predicted}):
+        _version(whole, model, name, released.get(name))
+    _traffic(whole, sources.series, predicted)
+    _governance(whole, sources, model)
+    centre = [
+        each.id
+        for each in whole.nodes.values()
+        if each.kind == "version" and each.detail["version"] == (version or each.detail["version"])
+    ]
+    return _around(whole, centre, min(depth, MOST_DEPTH))
+
+
+class _Whole:
+    """The graph as it grows: a node or an edge that is there already is not added twice."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.edges: dict[tuple[str, str, str], Edge] = {}
+
+    def node(
+        self, kind: str, key: str, label: str, detail: Mapping[str, Any], status: str = "unknown"
+    ) -> str:
+        id = f"{kind}:{key}"
+        self.nodes.setdefault(id, Node(id, kind, label, dict(detail), status))
+        return id
+
+    def edge(self, source: str, target: str, label: str, count: int | None = None) -> None:
+        before = self.edges.get((source, target, label))
+        if before is not None and before.count is not None and count is not None:
+            count += before.count
+        self.edges[source, target, label] = Edge(source, target, label, count)
+
+
+def _version(whole: _Whole, model: str, version: str, released: Released | None) -> None:
+    lineage = released.lineage if released else {}
+    detail: dict[str, Any] = {"model": model, "version": version}
+    if released:
+        detail |= {"released": released.time, "index": released.index, **lineage}
+        detail |= {"metrics": released.metrics} if released.metrics else {}
+    # A version whose training nobody told us is a broken chain, and must look like one.
+    status = "ok" if lineage.get("training_run") else "warn"
+    node = whole.node("version", f"{model} {version}", f"{model} {version}", detail, status)
+    run = lineage.get("training_run")
+    target = node
+    if run:
+        facts = {key: lineage[key] for key in ("code_commit",) if lineage.get(key)}
+        target = whole.node("training_run", run, str(run), facts, "ok")
+        whole.edge(target, node, "trained")
+    for dataset in lineage.get("datasets") or []:
+        name, digest = dataset.get("name"), dataset.get("digest")
+        key = digest or name
+        known = "ok" if digest else "warn"
+        source = whole.node("dataset", f"{key}", str(name), dataset, known)
+        whole.edge(source, target, "trained on")
+    if lineage.get("feature_set"):
+        name = str(lineage["feature_set"])
+        whole.edge(whole.node("feature_set", name, name, {}, "ok"), node, "features of")
+
+
+def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series]) -> None:
+    by_version: dict[tuple[str, str], list[Series]] = {}
+    for row in predicted:
+        by_version.setdefault((row.model, row.version), []).append(row)
+    for (model, version), rows in by_version.items():
+        count = sum(row.count for row in rows)
+        detail = {
+            "model": model,
+            "version": version,
+            "count": count,
+            "first": rfc3339(min(row.first_us for row in rows)),
+            "last": rfc3339(max(row.last_us for row in rows)),
+        }
+        label = f"{count:,} predictions"
+        node = whole.node("predictions", f"{model} {version}", label, detail, "ok")
+        whole.edge(f"version:{model} {version}", node, "predicted", count)
+        for row in rows:
+            sender = whole.node("integration", row.integration, row.integration, {}, "ok")
+            whole.edge(sender, node, "logged", row.count)
+        _aftermath(whole, series, (model, version), node, {row.integration for row in rows})
+
+
+def _aftermath(
+    whole: _Whole,
+    series: Sequence[Series],
+    named: tuple[str, str],
+    predictions: str,
+    integrations: set[str],
+) -> None:
+    """Outcomes and oversight of a version; where they name none, of its integrations."""
+    for type, kind, label in (
+        ("OutcomeObserved", "outcomes", "observed"),
+        ("OversightRecorded", "oversight", "reviewed"),
+    ):
+        own, shared = 0, dict.fromkeys(sorted(integrations), 0)
+        for row in series:
+            if row.type == type and (row.model, row.version) == named:
+                own += row.count
+            elif row.type == type and row.model == "-" and row.integration in shared:
+                shared[row.integration] += row.count
+        if own:
+            detail = {"count": own, "model": named[0], "version": named[1]}
+            node = whole.node(kind, " ".join(named), f"{own:,} {kind}", detail, "ok")
+            whole.edge(predictions, node, label, own)
+        for integration, count in shared.items():
+            if count:
+                detail = {"count": count, "integration": integration}
+                node = whole.node(kind, integration, f"{count:,} {kind}", detail, "ok")
+                whole.edge(predictions, node, label, count)
+
+
+def _governance(whole: _Whole, sources: Sources, model: str) -> None:
+    colours = {"ok": "ok", "shift": "bad", "fault": "bad", "insufficient": "unknown"}
+    windows: dict[tuple[str, str, str], str] = {}
+    for each in [v for v in sources.verdicts if v.model.name == model][:_TOLD]:
+        key = f"{model} {each.model.version} {each.segment} {each.window.start}"
+        detail = {
+            "index": each.index,
+            "verdict": each.verdict,
+            "reason": each.reason,
+            "window": {"start": each.window.start, "end": each.window.end},
+            "segment": each.segment,
+            "drifted": each.drifted,
+        }
+        label = f"{each.verdict} {each.window.start[:10]}"
+        node = whole.node("drift", key, label, detail, colours.get(each.verdict, "unknown"))
+        windows[each.model.version, each.segment, each.window.start] = node
+        whole.edge(f"predictions:{model} {each.model.version}", node, "judged")
+    alerts = [a for a in sources.alerts if a.model == model][:_TOLD]
+    for alert in alerts:
+        status = "ok" if alert.state == "resolved" else "bad"
+        node = whole.node("alert", alert.id, f"{alert.kind} alert", _facts(alert), status)
+        cause = windows.get((alert.version, alert.segment, alert.incident))
+        whole.edge(cause or f"version:{model} {alert.version}", node, "raised")
+    for case in [c for c in sources.cases if c.model == model][:_TOLD]:
+        status = "ok" if case.settled else "warn"
+        node = whole.node("case", case.id, f"case {case.state}", _facts(case), status)
+        causes = [f"alert:{a.id}" for a in alerts if a.case == case.id]
+        spans = {span.start for span in case.windows}
+        causes += [
+            id for (v, _, start), id in windows.items() if v == case.version and start in spans
+        ]
+        for cause in causes or [f"version:{model} {case.version}"]:
+            whole.edge(cause, node, "opened")
+        if case.candidate:
+            whole.edge(node, f"version:{model} {case.candidate}", "gave")
+
+
+def _facts(found: Alert | Case) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(found)
+    facts.pop("steps", None)
+    return facts
+
+
+def _around(whole: _Whole, centre: Iterable[str], depth: int) -> Graph:
+    near: dict[str, list[str]] = {}
+    edges = [e for e in whole.edges.values() if e.source in whole.nodes and e.target in whole.nodes]
+    for edge in edges:
+        near.setdefault(edge.source, []).append(edge.target)
+        near.setdefault(edge.target, []).append(edge.source)
+    reached = dict.fromkeys(centre)
+    ring = list(reached)
+    for _ in range(depth):
+        ring = [b for a in ring for b in near.get(a, ()) if b not in reached]
+        ring = list(dict.fromkeys(ring))
+        reached |= dict.fromkeys(ring)
+    kept = list(reached)[:MOST]
+    shown = set(kept)
+    nodes = [whole.nodes[id] for id in kept]
+    left = len(reached) - len(kept)
+    if left:
+        nodes.append(Node("more:", "more", f"+{left} more", {"count": left}))
+    return Graph(nodes, [e for e in edges if e.source in shown and e.target in shown])

@@ -6,6 +6,7 @@ binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add`, and SQLA
 """
 
 import struct
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,10 +42,9 @@ class Database(ABC):
 
         Raises `Busy` if the lock or the database cannot be had.
         """
-        with _translated(), self.engine.connect() as connection:
-            with connection.begin():
-                self._lock(connection)
-                yield connection
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            self._lock(connection)
+            yield connection
 
     @abstractmethod
     def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -57,9 +57,7 @@ class Database(ABC):
         """Return the rows of `columns` whose `key` is one of `keys`, in no order."""
 
     @abstractmethod
-    def add_counts(
-        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
-    ) -> None:
+    def add_counts(self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
         """Add (series, minute, bucket, count) to the rollup."""
 
     @abstractmethod
@@ -76,6 +74,8 @@ class Sqlite(Database):
             pool_size=16,
             max_overflow=32,
         )
+        # Threads of this process queue here; SQLite's own busy handler polls and may starve one.
+        self._one_writer = threading.Lock()
         event.listen(self.engine, "connect", _prepare_sqlite)
         event.listen(self.engine, "begin", _begin_sqlite)
 
@@ -104,9 +104,7 @@ class Sqlite(Database):
             found += cursor.fetchall()
         return found
 
-    def add_counts(
-        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
-    ) -> None:
+    def add_counts(self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
         execute = connection.connection.cursor().execute
         start = 0
         for chunk in _SQLITE_ROWS:
@@ -124,7 +122,7 @@ class Sqlite(Database):
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        with _translated(), self.engine.connect() as connection:
+        with self._one_writer, _translated(), self.engine.connect() as connection:
             writer = connection.execution_options(modelwitness_writes=True)
             with writer.begin():
                 yield writer
@@ -150,9 +148,7 @@ class Postgres(Database):
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         with (
             driver.cursor() as cursor,
-            cursor.copy(
-                f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
-            ) as copy,
+            cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)') as copy,
         ):
             copy.write(_binary_copy(table, rows))
 
@@ -163,14 +159,10 @@ class Postgres(Database):
             return []
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            cursor.execute(
-                f'SELECT {columns} FROM "{table}" WHERE {key} = ANY(%s)', (list(keys),)
-            )
+            cursor.execute(f"SELECT {columns} FROM {table} WHERE {key} = ANY(%s)", (list(keys),))  # noqa: S608 - names are ours, not input
             return list(cursor.fetchall())
 
-    def add_counts(
-        self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]
-    ) -> None:
+    def add_counts(self, connection: Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
         if not rows:
             return
         driver: Any = connection.connection.driver_connection
@@ -231,12 +223,12 @@ def _begin_sqlite(connection: Connection) -> None:
 @lru_cache(maxsize=256)
 def _values(table: str, width: int, rows: int) -> str:
     row = f"({','.join('?' * width)})"
-    return f'INSERT INTO "{table}" VALUES {",".join([row] * rows)}'
+    return f'INSERT INTO "{table}" VALUES {",".join([row] * rows)}'  # noqa: S608 - names are ours
 
 
 @lru_cache(maxsize=256)
 def _select_in(table: str, columns: str, key: str, size: int) -> str:
-    return f'SELECT {columns} FROM "{table}" WHERE {key} IN ({",".join("?" * size)})'
+    return f"SELECT {columns} FROM {table} WHERE {key} IN ({','.join('?' * size)})"  # noqa: S608 - names are ours, not input
 
 
 _int8 = struct.Struct(">iq").pack

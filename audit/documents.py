@@ -8,8 +8,9 @@ and recreate them. Bodies are sealed; kinds and keys are clear and must name nob
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from audit.database import Database
@@ -18,7 +19,7 @@ from audit.keys import Keys
 from audit.tables import document, head
 
 
-class Applied(NamedTuple):
+class Applied(msgspec.Struct, frozen=True):
     """An event that the running transaction appends, and where."""
 
     index: int

@@ -73,7 +73,9 @@ def load(connection: Connection, size: int, root: bytes) -> Edge:
     """
     rest = size % WIDTH
     rows = connection.execute(
-        select(entry.c.leaf).where(entry.c.idx >= size - rest, entry.c.idx < size).order_by(entry.c.idx)
+        select(entry.c.leaf)
+        .where(entry.c.idx >= size - rest, entry.c.idx < size)
+        .order_by(entry.c.idx)
     ).scalars()
     levels = [tuple(merkle.leaf_hash(bytes(leaf)) for leaf in rows)]
     level, below = 1, size // WIDTH

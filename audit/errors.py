@@ -56,6 +56,16 @@ class Tampered(AuditError):
         self.what = what
 
 
+class RolledBack(Tampered):
+    """The database holds less than was signed: reads of sealed data are refused too."""
+
+    def __init__(self, size: int, signed: int) -> None:
+        super().__init__(
+            f"the database holds {size} entries, but {signed} were signed: it was rolled back;"
+            " restore the newer one or continue in a new store"
+        )
+
+
 class Unverifiable(AuditError):
     """The evidence needed for a verdict is missing or unreadable: neither good nor bad."""
 

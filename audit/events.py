@@ -189,8 +189,8 @@ def micros(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = datetime.min
-    if moment.tzinfo is None:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise Rejected(
             "a time is not RFC 3339 with a zone",
             field="",

@@ -114,7 +114,9 @@ class Keys:
         associated = _subject_data(self._log, handle, version)
         return nonce + self._store[self._store_version].encrypt(nonce, secret, associated)
 
-    def unwrap_subject(self, handle: int, version: int, store_version: int, wrapped: bytes) -> bytes:
+    def unwrap_subject(
+        self, handle: int, version: int, store_version: int, wrapped: bytes
+    ) -> bytes:
         """Return the 32 bytes of a subject key; raises `Tampered`."""
         associated = _subject_data(self._log, handle, version)
         try:

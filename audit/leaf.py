@@ -67,9 +67,7 @@ def complete(associated: str, ct: bytes, length: int) -> bytes:
     """Return the leaf: `associated` with `ct` and `len` at their sorted places."""
     head, _, rest = associated.partition(',"event_us":')
     middle, _, tail = rest.partition(',"log":')
-    return (
-        f'{head},"ct":"{base64(ct)}","event_us":{middle},"len":{length},"log":{tail}'
-    ).encode()
+    return (f'{head},"ct":"{base64(ct)}","event_us":{middle},"len":{length},"log":{tail}').encode()
 
 
 def stripped(leaf: bytes) -> bytes:

@@ -93,6 +93,11 @@ class Frontier:
         return root
 
 
+def root_at(size: int, read: Read) -> bytes:
+    """Root of the first `size` leaves of a stored tree."""
+    return _range_hash(0, size, read) if size else EMPTY_ROOT
+
+
 def inclusion_proof(index: int, size: int, read: Read) -> list[bytes]:
     """Hashes that lead from leaf `index` to the root of the first `size` leaves.
 

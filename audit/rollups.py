@@ -42,12 +42,13 @@ def percentile(buckets: Mapping[int, int], q: float) -> float | None:
     if not total:
         return None
     rank = max(1, math.ceil(q * total))
+    seen = 0
     for each, count in known:
-        rank -= count
-        if rank <= 0:
-            break
-    low, high = bounds(each)
-    return 2 * low * high / (low + high) if low else high
+        seen += count
+        if seen >= rank:
+            low, high = bounds(each)
+            return 2 * low * high / (low + high) if low else high
+    return None
 
 
 def share_within(buckets: Mapping[int, int], limit_ms: float) -> float | None:

@@ -190,4 +190,3 @@ BODIES: dict[str, type[Struct]] = {
     "VersionReleased": Version,
 }
 """Producers' event types and the struct that validates their bodies."""
-

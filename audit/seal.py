@@ -95,7 +95,9 @@ def check_payload(fields: leaf.Leaf, payload: bytes) -> None:
         raise Tampered("a payload is not the one that its leaf commits to")
 
 
-def rewrap(wrapped: bytes, fields: leaf.Leaf, old: SubjectKey, new: SubjectKey, nonce: bytes) -> bytes:
+def rewrap(
+    wrapped: bytes, fields: leaf.Leaf, old: SubjectKey, new: SubjectKey, nonce: bytes
+) -> bytes:
     """Return a record's secret wrapped by `new` instead of `old`; raises `Tampered`."""
     try:
         secret = old.cipher.decrypt(

@@ -19,7 +19,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -46,7 +45,8 @@ series = Table(
     Column("version", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("retention", Text, nullable=False),
-    UniqueConstraint("type", "integration", "model", "version", "status", "retention"),
+    # Not unique by constraint: INSERT OR REPLACE deletes rows through one, past the triggers.
+    Index("series_by_name", "type", "integration", "model", "version", "status", "retention"),
 )
 entry = Table(
     "entry",

@@ -1,0 +1,190 @@
+"""A store: one database, one key ring, one ledger, in one region.
+
+Decides how a store comes to be (its origin name, its first keys, its first entry) and what is
+checked before it is used: schema version and fingerprint, the last signed checkpoint against the
+stored tree. Hides the wiring: callers get the ledger, the reader, the documents and the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import insert, select
+
+from audit import note, tables
+from audit.append import Appender
+from audit.clock import Clock
+from audit.database import Database, open_database
+from audit.documents import Applied, Documents, Projection, View
+from audit.errors import RolledBack, Tampered
+from audit.events import SYSTEM, event_of, rfc3339
+from audit.keys import Keys, create_ring
+from audit.ledger import Ledger
+from audit.merkle import EMPTY_ROOT
+from audit.migrate import fingerprint, migrate, require_newest
+from audit.reader import Reader
+from audit.rootkey import Random, RootKey, from_environment, from_file, secret_file
+from audit.settings import AuditSettings
+from audit.signing import CheckpointSigner
+from audit.work import Work
+
+
+class SchemaHistory:
+    """Keeps the fingerprint of the schema as it was last migrated."""
+
+    name = "schema"
+    types = frozenset({"SchemaMigrated"})
+    kinds = frozenset({"schema"})
+
+    def apply(self, entries: Sequence[Applied], view: View) -> None:
+        view.put("schema", "newest", entries[-1].event.body)
+
+    def forget(self, handle: int, view: View) -> None:
+        """Nothing: a schema is about nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What a process needs of a store, each part safe for use by several threads."""
+
+    settings: AuditSettings
+    database: Database
+    root: RootKey
+    ledger: Ledger
+    reader: Reader
+    documents: Documents
+    work: Work
+    projections: tuple[Projection, ...]
+
+    def close(self) -> None:
+        """Commit what waits and let go of the database."""
+        self.ledger.close()
+        self.database.engine.dispose()
+
+
+def open_store(
+    settings: AuditSettings,
+    projections: Sequence[Projection] = (),
+    *,
+    clock: Clock,
+    random: Random,
+    app_role: str | None = None,
+    may_migrate: bool | None = None,
+) -> Store:
+    """Open the store that `settings` name; makes it where it is embedded or told to migrate.
+
+    Raises `NotMigrated`, `NoRootKey`, `RolledBack`, and `Tampered` where the stored tree does not
+    continue the last signed checkpoint or the schema was changed outside of `migrate`.
+    """
+    owner = settings.embedded if may_migrate is None else may_migrate
+    settings.data.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.url)
+    if owner:
+        migrate(database, app_role)
+    else:
+        require_newest(database)
+    root = root_key(settings, random)
+    origin = _origin(database, root, random)
+    seed = secret_file(settings.key_directory / "log.key", random, create=True)
+    signer = CheckpointSigner(
+        note.Signer(origin, seed), settings.data / "checkpoints" / "last-signed"
+    )
+    everything = (SchemaHistory(), *projections)
+    appender = Appender(database, Keys(root, origin, random), origin, everything, clock, random)
+    ledger = Ledger(appender, signer, lambda: _committed(database))
+    reader = Reader(database, Keys(root, origin, random), ledger)
+    documents = Documents(database, Keys(root, origin, random))
+    work = Work(database, Keys(root, origin, random), clock)
+    store = Store(settings, database, root, ledger, reader, documents, work, everything)
+    try:
+        _check_continues(store, signer)
+        _check_schema(store, clock, owner=owner)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def root_key(settings: AuditSettings, random: Random) -> RootKey:
+    """Return the root key that the settings name, from the environment or a file."""
+    if settings.root_key is not None:
+        return from_environment(settings.root_key.get_secret_value(), random)
+    path = settings.key_directory / "root.key"
+    fresh = not (settings.data / "checkpoints" / "last-signed").exists()
+    return from_file(path, random, create=fresh)
+
+
+def _origin(database: Database, root: RootKey, random: Random) -> str:
+    """Return the log's name; gives a new store its name and first keys."""
+    with database.reading() as connection:
+        origin = connection.execute(select(tables.head.c.origin)).scalar()
+    if origin is not None:
+        return str(origin)
+    with database.writing() as connection:
+        origin = connection.execute(select(tables.head.c.origin)).scalar()
+        if origin is None:
+            origin = f"modelwitness.local/{random(4).hex()}"
+            connection.execute(
+                insert(tables.head).values(
+                    id=1, origin=origin, size=0, root=EMPTY_ROOT, logged_us=0, key_epoch=1
+                )
+            )
+            create_ring(connection, root, origin, random)
+            keys = Keys(root, origin, random)
+            keys.refresh(connection, 1)
+            _, row = keys.create(None)  # handle 0: the ledger's own key
+            database.insert(connection, tables.subject_key, [row])
+    return str(origin)
+
+
+def _committed(database: Database) -> tuple[int, bytes]:
+    with database.reading() as connection:
+        row = connection.execute(select(tables.head.c.size, tables.head.c.root)).one()
+    return row.size, bytes(row.root)
+
+
+def _check_continues(store: Store, signer: CheckpointSigner) -> None:
+    last = signer.last
+    if last is None:
+        return
+    size, _ = _committed(store.database)
+    if size < last.size:
+        raise RolledBack(size, last.size)
+    if store.reader.root_at(last.size) != last.root:
+        raise Tampered(f"the stored tree does not continue the checkpoint signed at {last.size}")
+
+
+def _check_schema(store: Store, clock: Clock, *, owner: bool) -> None:
+    with store.database.reading() as connection:
+        found = fingerprint(connection)
+    recorded = store.documents.get("schema", "newest")
+    revision = _revision(store.database)
+    if recorded is not None:
+        body = msgspec.json.decode(recorded)
+        if body["fingerprint"] == found:
+            return
+        if body["revision"] == revision or not owner:
+            raise Tampered(
+                "the schema is not the one that was migrated: a guard or an index was changed"
+            )
+    store.ledger.append(
+        [
+            event_of(
+                "SchemaMigrated",
+                SYSTEM,
+                {
+                    "id": f"{revision}:{found}",
+                    "time": rfc3339(clock()),
+                    "revision": revision,
+                    "fingerprint": found,
+                },
+            )
+        ]
+    )
+
+
+def _revision(database: Database) -> str:
+    from alembic.runtime.migration import MigrationContext
+
+    with database.reading() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""

@@ -1,0 +1,154 @@
+"""Work: what must still be done or is kept for a while, outside the ledger.
+
+Decides one table for quarantine, outbox, leases, sign-in codes and progress: a kind, a unique key,
+when it is due, who holds it until when, how often it was tried, and a sealed body. A lease ends by
+itself, so what a killed process held is done by another.
+"""
+
+from threading import Lock
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from audit.clock import Clock
+from audit.database import Database
+from audit.keys import Keys
+from audit.tables import head, work
+
+
+class WorkItem(NamedTuple):
+    """One piece of work."""
+
+    kind: str
+    key: str
+    body: bytes
+    attempts: int
+    due_us: int
+
+
+class Work:
+    """The work table, safe for use by several threads and processes."""
+
+    def __init__(self, database: Database, keys: Keys, clock: Clock) -> None:
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+        self._lock = Lock()
+
+    def put(self, kind: str, key: str, body: bytes, due_us: int = 0) -> bool:
+        """Add an item, durably; returns False (and changes nothing) where its key is there."""
+        with self._database.writing() as connection, self._lock:
+            self._refresh(connection)
+            if _exists(connection, kind, key):
+                return False
+            connection.execute(
+                insert(work).values(
+                    kind=kind,
+                    key=key,
+                    due_us=due_us,
+                    leased_us=0,
+                    holder="",
+                    attempts=0,
+                    sealed=self._keys.seal_state(body, kind, key),
+                )
+            )
+            return True
+
+    def lease(self, kind: str, holder: str, seconds: float, limit: int) -> list[WorkItem]:
+        """Take up to `limit` items that are due and free, for that long."""
+        now = self._clock()
+        with self._database.writing() as connection, self._lock:
+            self._refresh(connection)
+            rows = connection.execute(
+                select(work)
+                .where(work.c.kind == kind, work.c.due_us <= now, work.c.leased_us <= now)
+                .order_by(work.c.due_us, work.c.key)
+                .limit(limit)
+            ).all()
+            for row in rows:
+                connection.execute(
+                    update(work)
+                    .where(work.c.kind == kind, work.c.key == row.key)
+                    .values(leased_us=now + int(seconds * 1_000_000), holder=holder)
+                )
+            return [self._item(row) for row in rows]
+
+    def take(self, kind: str, key: str) -> WorkItem | None:
+        """Remove an item and return it, None where it is not there: exactly one caller gets it."""
+        with self._database.writing() as connection, self._lock:
+            self._refresh(connection)
+            row = connection.execute(_where(select(work), kind, key)).one_or_none()
+            if row is not None:
+                connection.execute(delete(work).where(work.c.kind == kind, work.c.key == key))
+            return None if row is None else self._item(row)
+
+    def done(self, kind: str, key: str) -> None:
+        """Remove an item that is done."""
+        with self._database.writing() as connection:
+            connection.execute(delete(work).where(work.c.kind == kind, work.c.key == key))
+
+    def later(self, kind: str, key: str, due_us: int) -> None:
+        """Give an item back after a failed attempt, due again at `due_us`."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(work)
+                .where(work.c.kind == kind, work.c.key == key)
+                .values(due_us=due_us, leased_us=0, holder="", attempts=work.c.attempts + 1)
+            )
+
+    def get(self, kind: str, key: str) -> WorkItem | None:
+        """Return an item without taking it."""
+        with self._database.reading() as connection, self._lock:
+            self._refresh(connection)
+            row = connection.execute(_where(select(work), kind, key)).one_or_none()
+            return None if row is None else self._item(row)
+
+    def list(self, kind: str, after: str = "", limit: int = 200) -> list[WorkItem]:
+        """Return items by key, past `after`."""
+        with self._database.reading() as connection, self._lock:
+            self._refresh(connection)
+            rows = connection.execute(
+                select(work)
+                .where(work.c.kind == kind, work.c.key > after)
+                .order_by(work.c.key)
+                .limit(limit)
+            )
+            return [self._item(row) for row in rows]
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """Hold or renew the lease `name`; returns whether `holder` has it now."""
+        now = self._clock()
+        with self._database.writing() as connection, self._lock:
+            self._refresh(connection)
+            row = connection.execute(_where(select(work), "lease", name)).one_or_none()
+            if row is not None and row.leased_us > now and row.holder != holder:
+                return False
+            connection.execute(delete(work).where(work.c.kind == "lease", work.c.key == name))
+            connection.execute(
+                insert(work).values(
+                    kind="lease",
+                    key=name,
+                    due_us=0,
+                    leased_us=now + int(seconds * 1_000_000),
+                    holder=holder,
+                    attempts=0,
+                    sealed=self._keys.seal_state(b"", "lease", name),
+                )
+            )
+            return True
+
+    def _item(self, row: Row[Any]) -> WorkItem:
+        body = self._keys.open_state(bytes(row.sealed), row.kind, row.key)
+        return WorkItem(row.kind, row.key, body, row.attempts, row.due_us)
+
+    def _refresh(self, connection: Connection) -> None:
+        self._keys.refresh(connection, connection.execute(select(head.c.key_epoch)).scalar_one())
+
+
+def _where(query: Select[Any], kind: str, key: str) -> Select[Any]:
+    return query.where(work.c.kind == kind, work.c.key == key)
+
+
+def _exists(connection: Connection, kind: str, key: str) -> bool:
+    query = select(work.c.key).where(work.c.kind == kind, work.c.key == key)
+    return connection.execute(query).first() is not None

@@ -56,7 +56,7 @@ LOCKING := var/locking
 lock:
 	$(PYTHON) -m venv $(LOCKING)
 	$(LOCKING)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOCKING)/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
+	$(LOCKING)/bin/uv pip compile --quiet pyproject.toml --universal --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --all-extras --group dev -p 3.11 -o requirements.lock $(ARGS)
 	rm -rf $(LOCKING)
 

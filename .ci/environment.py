@@ -5,8 +5,9 @@
 Without WHEEL the checkout is installed editable. Needs nothing but Python's standard library. A
 stamp in FOLDER remembers what is installed there, so that a second call is instant.
 
-Nothing is run that the lock does not hold: wheels are unpacked first, then what is released as source
-only is built by the locked setuptools, without an isolated environment that would fetch its own.
+Nothing is run that the lock does not hold: wheels are unpacked first, then what is released as
+source only is built by the locked setuptools, without an isolated environment that would fetch its
+own.
 pip is told not to resolve (`--no-deps`): the lock is complete, every file in it is checked against
 its hash, and pip 23 would refuse extras that the lock does not spell out (`pandas[parquet]`).
 """

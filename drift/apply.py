@@ -1,0 +1,83 @@
+"""A policy file becomes a PolicyChanged event.
+
+Decides that a policy is changed by what it means and not by how it is written: a file whose
+revision is the one in force appends nothing. Hides nothing: the text as it was applied is in the
+event, with who applied it; secrets are not, because a policy holds only references to them.
+"""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from audit.clock import Clock, system_clock
+from audit.events import rfc3339
+from audit.store import Store
+from drift.alerts import system_event
+from drift.cases import Named
+from drift.errors import BadPolicy
+from drift.policy import Policy, parse
+from drift.projection import PolicyDocument
+
+MOST_BYTES = 1_048_576
+
+
+class Change(Struct, frozen=True):
+    """What applying a file did: `index` is the PolicyChanged that put the revision in force."""
+
+    model: str
+    revision: str
+    index: int
+    changed: bool
+
+
+def apply_file(store: Store, path: Path, author: str, *, clock: Clock = system_clock) -> Change:
+    """Apply the policy in the file; raises `BadPolicy` naming place and remedy."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadPolicy("", "the file cannot be read", "give a UTF-8 file that exists") from error
+    if len(raw) > MOST_BYTES:
+        raise BadPolicy("", "the file is too long", "keep it under 1 MiB")
+    return apply_text(store, text, author, clock=clock)
+
+
+def apply_text(store: Store, text: str, author: str, *, clock: Clock = system_clock) -> Change:
+    """Apply the policy in `text`, as `apply_file` does."""
+    policy = parse(text)
+    revision = policy.revision
+    before = in_force(store, policy.model)
+    if before is not None and before.revision == revision:
+        return Change(policy.model, revision, before.index, changed=False)
+    event = system_event(
+        "PolicyChanged",
+        # A revision may come back after another one: the id names what it follows.
+        f"{revision}/{-1 if before is None else before.index}",
+        rfc3339(clock()),
+        Named(policy.model, "-"),
+        policy={"name": policy.model, "revision": revision},
+        actor=author,
+        owner=policy.owner or author,
+        text=text,
+    )
+    [appended] = store.ledger.append([event])
+    return Change(policy.model, revision, appended.index, changed=not appended.duplicate)
+
+
+def in_force(store: Store, model: str) -> PolicyDocument | None:
+    """Return the policy document of a model, None where none was applied."""
+    stored = store.documents.get("policy", model)
+    return None if stored is None else msgspec.json.decode(stored, type=PolicyDocument)
+
+
+def policies(store: Store) -> list[tuple[PolicyDocument, Policy]]:
+    """Return every policy in force, by model."""
+    found: list[tuple[PolicyDocument, Policy]] = []
+    after = ""
+    while page := store.documents.list("policy", after=after):
+        for key, body in page:
+            document = msgspec.json.decode(body, type=PolicyDocument)
+            found.append((document, parse(document.text)))
+            after = key
+    return found

@@ -1,0 +1,186 @@
+"""The documents that drift keeps: policies, verdicts, alerts and cases, made from events alone.
+
+| kind | key | holds |
+|---|---|---|
+| policy | model | the policy in force: text, revision, author, time, index |
+| drift | model/window start/version/segment | DriftMeasured without the report, with `index` |
+| drift-progress | model version | the last window judged |
+| alert | alert id (in order of time) | `drift.alerts.Alert` |
+| alert-standing | model version segment kind | id of the alert that is not yet resolved |
+| case | case id (in order of time) | `drift.cases.Case` |
+| retraining | model | id of the open case, time of the last dispatch |
+
+Decides nothing that is not in the events: replaying the ledger gives the same documents. Steps
+that came when a case could not take them are noted in the case, not lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from audit.documents import Applied, View
+from audit.events import Event, micros
+from drift import alerts, cases, verdicts
+from drift.errors import IllegalStep, SamePerson
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class PolicyDocument(Struct, frozen=True):
+    """The policy in force for a model, as it was applied."""
+
+    model: str
+    owner: str
+    revision: str
+    author: str
+    time: str
+    index: int
+    text: str
+
+
+class Released(Struct, frozen=True):
+    """The part of a VersionReleased that concerns its case."""
+
+    id: str
+    time: str
+    model: cases.Named
+    case: str | None = None
+    metrics: dict[str, float] = {}
+    simulated: bool = False
+
+
+class Retraining(Struct, frozen=True):
+    """What keeps a model from a second case: the open one, and when one was last dispatched."""
+
+    open: str = ""
+    dispatched: str = ""
+
+
+class Governance:
+    """The projection of drift; handed to the store by the composition root."""
+
+    name = "governance"
+    types = cases.CASE_EVENTS | alerts.ALERT_EVENTS | frozenset({"PolicyChanged", "DriftMeasured"})
+
+    def apply(self, entries: Sequence[Applied], view: View) -> None:
+        """Bring the documents up to date with these entries."""
+        for entry in entries:
+            event = entry.event
+            if event.type == "PolicyChanged":
+                _policy(event, entry.index, view)
+            elif event.type == "DriftMeasured":
+                _measured(event, entry.index, view)
+            elif event.type in alerts.ALERT_EVENTS:
+                _alert(event, entry.index, view)
+            elif event.type in cases.CASE_EVENTS:
+                _case(event, entry.index, view)
+
+    def forget(self, handle: int, view: View) -> None:
+        """Nothing: no document of drift holds what a subject's events said."""
+
+
+def _policy(event: Event, index: int, view: View) -> None:
+    body: Mapping[str, Any] = msgspec.json.decode(event.body)
+    document = PolicyDocument(
+        model=event.model,
+        owner=body["owner"],
+        revision=body["policy"]["revision"],
+        author=body["actor"],
+        time=body["time"],
+        index=index,
+        text=body["text"],
+    )
+    view.put("policy", event.model, _encode(document))
+
+
+def _measured(event: Event, index: int, view: View) -> None:
+    summary = verdicts.summary(event.body, index)
+    verdict = verdicts.read(summary)
+    view.put("drift", verdicts.verdict_key(verdict), summary)
+    key = progress_key(verdict.model.name, verdict.model.version)
+    before = view.get("drift-progress", key)
+    window = verdict.window
+    if before is None or msgspec.json.decode(before, type=verdicts.Progress).end < window.end:
+        progress = verdicts.Progress(window.start, window.end, verdict.policy.revision)
+        view.put("drift-progress", key, _encode(progress))
+
+
+def _alert(event: Event, index: int, view: View) -> None:
+    body = msgspec.json.decode(event.body, type=alerts.AlertEvent)
+    stored = view.get("alert", body.alert)
+    before = None if stored is None else msgspec.json.decode(stored, type=alerts.Alert)
+    after = alerts.advance(before, event.type, body, index)
+    if after is None or after == before:
+        return
+    view.put("alert", after.id, _encode(after))
+    series = alerts.series_key(after.model, after.version, after.segment, after.kind)
+    if after.state == "resolved":
+        if view.get("alert-standing", series) == after.id.encode():
+            view.delete("alert-standing", series)
+    else:
+        view.put("alert-standing", series, after.id.encode())
+
+
+def _case(event: Event, index: int, view: View) -> None:
+    body = _case_event(event)
+    if not body.case:
+        return  # a version released outside any case
+    stored = view.get("case", body.case)
+    before = None if stored is None else msgspec.json.decode(stored, type=cases.Case)
+    try:
+        after = cases.advance(before, event.type, body, index)
+    except (IllegalStep, SamePerson):
+        if before is None:
+            return
+        after = cases.ignore(before, event.type, body, index)
+    marker = retraining(view.get("retraining", after.model))
+    if before is None and marker.open:
+        after = replace(after, state="rejected", outcome=f"case {marker.open} was open before")
+    view.put("case", after.id, _encode(after))
+    _mark(after, marker, view)
+
+
+def _case_event(event: Event) -> cases.CaseEvent:
+    """Read the body; of a producer's VersionReleased only what its schema vouches for."""
+    if event.type != "VersionReleased":
+        return msgspec.json.decode(event.body, type=cases.CaseEvent)
+    body = msgspec.json.decode(event.body, type=Released)
+    return cases.CaseEvent(
+        id=body.id,
+        time=body.time,
+        model=body.model,
+        case=body.case or "",
+        actor=event.integration,
+        metrics=body.metrics,
+        simulated=body.simulated,
+    )
+
+
+def _mark(case: cases.Case, marker: Retraining, view: View) -> None:
+    """Keep the one open case of the model and its last dispatch."""
+    after = marker
+    if not case.settled:
+        after = replace(after, open=case.id)
+    elif marker.open == case.id:
+        after = replace(after, open="")
+    if _later(case.dispatched, marker.dispatched):
+        after = replace(after, dispatched=case.dispatched)
+    if after != marker:
+        view.put("retraining", case.model, _encode(after))
+
+
+def progress_key(model: str, version: str) -> str:
+    """Return the key of a version's progress; no name can hold a space."""
+    return f"{model} {version}"
+
+
+def retraining(stored: bytes | None) -> Retraining:
+    """Return what stands in the document, or that nothing is open."""
+    return Retraining() if stored is None else msgspec.json.decode(stored, type=Retraining)
+
+
+def _later(time: str, than: str) -> bool:
+    return bool(time) and (not than or micros(time) > micros(than))

@@ -1,0 +1,121 @@
+"""The verdict of one window as drift's own parts read it back from DriftMeasured.
+
+Decides which fields the alerts, cases and pages rely on. Hides the report: it stays in the event.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from audit.documents import Documents
+from drift.cases import Named, PolicyRef, Span
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+MOST_SCANNED = 5_000
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Confirmation(Struct, frozen=True):
+    """M of N: `seen` of the last `of` windows shifted, `needed` of them confirm."""
+
+    needed: int = 1
+    of: int = 1
+    seen: int = 0
+    confirmed: bool = False
+    entry: Literal["open", "clear"] = "clear"
+    since: str | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """A DriftMeasured without its columns and report; `index` is its place in the ledger."""
+
+    id: str
+    time: str
+    model: Named
+    policy: PolicyRef
+    segment: str
+    window: Span
+    verdict: Literal["ok", "shift", "fault", "insufficient"]
+    reason: str
+    drifted: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
+    confirmation: Confirmation = Confirmation()
+    index: int = -1
+
+    @property
+    def incident(self) -> str:
+        """The window that began what this verdict is part of: its case is one case."""
+        return self.confirmation.since or self.window.start
+
+
+class Progress(Struct, frozen=True):
+    """How far a model version has been judged: the last window, in RFC 3339."""
+
+    start: str
+    end: str
+    revision: str
+
+
+def summary(body: bytes, index: int) -> bytes:
+    """Return the body of a DriftMeasured without its report, with its index: canonical JSON."""
+    fields = _fields.decode(body)
+    fields.pop("report", None)
+    return _encode({**fields, "index": index})
+
+
+def verdict_key(verdict: Verdict) -> str:
+    """Return the key of a summary: a model's verdicts lie together, in order of window."""
+    return f"{window_prefix(verdict.model.name, verdict.window.start)}" + "/".join(
+        (verdict.model.version, verdict.segment)
+    )
+
+
+def window_prefix(model: str, start: str) -> str:
+    return f"{model}/{start}/"
+
+
+def read(summary: bytes) -> Verdict:
+    """Return the verdict in a stored summary or a DriftMeasured body."""
+    return msgspec.json.decode(summary, type=Verdict)
+
+
+def newest(documents: Documents, model: str) -> list[Verdict]:
+    """Return the verdicts of the model's newest judged window: one per version and segment."""
+    found: list[Verdict] = []
+    for summary in _backwards(documents, model, ""):
+        verdict = read(summary)
+        if found and verdict.window.start != found[0].window.start:
+            break
+        found.append(verdict)
+    return found
+
+
+def history(
+    documents: Documents, model: str, version: str, revision: str, before: str, most: int = 50
+) -> dict[str, list[bytes]]:
+    """Return, per segment, the last summaries under one policy revision, oldest first.
+
+    `before` is the start of the first window (RFC 3339) that is left out, with what follows it.
+    """
+    found: dict[str, list[bytes]] = {}
+    for place, summary in enumerate(_backwards(documents, model, f"{model}/{before}/")):
+        if place >= MOST_SCANNED:
+            break
+        verdict = read(summary)
+        if verdict.model.version == version and verdict.policy.revision == revision:
+            of_segment = found.setdefault(verdict.segment, [])
+            if len(of_segment) < most:
+                of_segment.append(summary)
+    return {segment: summaries[::-1] for segment, summaries in found.items()}
+
+
+def _backwards(documents: Documents, model: str, after: str) -> Iterator[bytes]:
+    """Every summary of the model, newest window first."""
+    while page := documents.list("drift", f"{model}/", after, descending=True):
+        for key, summary in page:
+            after = key
+            # A model whose name continues this one with a slash shares the prefix.
+            if read(summary).model.name == model:
+                yield summary

@@ -1,0 +1,138 @@
+"""What every read route is built from, and the question each asks first: what may this one see.
+
+Decides how the permission to search turns into sight: full or metadata, of everything or, for a
+principal whose permission holds within its scope, of the one integration that its token names.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from litestar import Request
+from litestar.params import Parameter
+
+from audit import roles
+from audit.access import Access
+from audit.clock import Clock
+from audit.errors import Rejected
+from audit.events import micros, rfc3339
+from audit.governed import Governed
+from audit.reader import Leaf
+from audit.roles import Forbidden, Principal
+from audit.schema import NAME_PATTERN
+from audit.store import Store
+from audit.tokens import Tokens
+
+SEARCH = "search_metadata"
+LARGEST = 2**63 - 1
+
+Asked = Request[Principal, Any, Any]
+Index = Annotated[int, Parameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
+From = Annotated[str, Parameter(query="from", description="RFC 3339, included", max_length=64)]
+To = Annotated[str, Parameter(query="to", description="RFC 3339, not included", max_length=64)]
+Name = Annotated[str | None, Parameter(pattern=NAME_PATTERN)]
+
+
+class Sight(NamedTuple):
+    """What a principal sees: `allow` or `metadata`, and of which integration (None: of all)."""
+
+    decision: str
+    integration: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The dependencies of the read routes; `verifier` is this program's name and version."""
+
+    store: Store
+    tokens: Tokens
+    access: Access
+    clock: Clock
+    verifier: str
+
+    @property
+    def governed(self) -> Governed:
+        """What drift leaves behind."""
+        return Governed(self.store.documents)
+
+    def sight(self, principal: Principal) -> Sight:
+        """What the principal sees of entries; raises `Forbidden`, which is recorded."""
+        decision = roles.decide(principal, SEARCH)
+        if decision != "deny":
+            return Sight(decision, None)
+        if principal.integration is not None:
+            decision = roles.decide(principal, SEARCH, "scope")
+            if decision != "deny":
+                return Sight(decision, principal.integration)
+        self.access.denied(principal, SEARCH)
+        raise Forbidden(SEARCH, roles.roles_for(SEARCH))
+
+    def everything(self, principal: Principal, *, full: bool = False) -> None:
+        """Refuse whoever does not see all integrations, or with `full` only their metadata."""
+        sight = self.sight(principal)
+        if sight.integration is not None or (full and sight.decision != "allow"):
+            self.access.denied(principal, SEARCH)
+            accept = {"allow"} if full else set(roles.DECISIONS)
+            raise Forbidden(SEARCH, roles.roles_for(SEARCH, accept=accept))
+
+
+def within(sight: Sight, integration: str | None) -> str | None:
+    """The integration to read: the one asked for, held to the scope; raises `Forbidden`."""
+    if sight.integration is None or integration in {None, sight.integration}:
+        return sight.integration or integration
+    raise Forbidden(SEARCH, roles.roles_for(SEARCH))
+
+
+def visible(sight: Sight, leaf: Leaf) -> None:
+    """Refuse an entry outside the scope; raises `Forbidden`, which differs from not found."""
+    within(sight, leaf.integration)
+
+
+def span(start: str, end: str) -> tuple[int, int]:
+    """The range in µs; raises `Rejected` naming the end that is wrong."""
+    start_us, end_us = _moment(start, "from"), _moment(end, "to")
+    if start_us >= end_us:
+        raise Rejected("the range is empty", field="to", remedy="Let `to` be after `from`.")
+    return start_us, end_us
+
+
+def _moment(text: str, field: str) -> int:
+    # In the address of a request a plus sign means a space, and arrives as one.
+    try:
+        return micros(text.replace(" ", "+"))
+    except Rejected as error:
+        raise Rejected(str(error), field=field, remedy=error.remedy) from None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The clear fields of an entry as lists show them."""
+
+    index: int
+    type: str
+    integration: str
+    model: str
+    version: str
+    status: str
+    time: str
+    logged: str
+    latency_ms: float | None
+
+
+def row_of(leaf: Leaf) -> Row:
+    """The row of an entry: times in RFC 3339, latency in ms."""
+    return Row(
+        leaf.index,
+        leaf.type,
+        leaf.integration,
+        leaf.model,
+        leaf.version,
+        leaf.status,
+        rfc3339(leaf.event_us),
+        rfc3339(leaf.logged_us),
+        milliseconds(leaf.latency_us),
+    )
+
+
+def milliseconds(latency_us: int) -> float | None:
+    """A latency in ms, None where it is unknown."""
+    return None if latency_us < 0 else latency_us / 1000

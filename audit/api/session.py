@@ -1,0 +1,66 @@
+"""Routes: sign in with a one-time code, and who am I."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+
+from audit import signin
+from audit.api.reads import Asked, Reads
+from audit.problems import documented
+from audit.roles import ACTIONS, decide
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A one-time code, as the start of the program printed it."""
+
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Me(msgspec.Struct, frozen=True):
+    """The principal behind a token; `can` tells the decision for every action."""
+
+    actor: str
+    roles: list[str]
+    integration: str | None
+    can: dict[str, str]
+
+
+def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
+    """The route that needs no token."""
+
+    @post(
+        "/v1/signin",
+        status_code=200,
+        sync_to_thread=True,
+        responses=documented(400),
+        summary="Exchange a one-time code for a session token",
+        tags=["session"],
+    )
+    def sign_in(data: JSONBody[Code]) -> signin.Session:
+        """The token lives twelve hours; the code is used up whatever the answer is."""
+        return signin.redeem(reads.store.work, reads.tokens, data.code, clock=reads.clock)
+
+    return [sign_in]
+
+
+def routes(_: Reads) -> Sequence[HTTPRouteHandler]:
+    """The routes behind a token."""
+
+    @get(
+        "/v1/me",
+        sync_to_thread=False,
+        responses=documented(),
+        summary="Who the token stands for and what it may do",
+        tags=["session"],
+    )
+    def me(request: Asked) -> Me:
+        """Decisions are allow, second, break_glass, request, metadata or deny."""
+        principal = request.user
+        can = {action: decide(principal, action) for action in ACTIONS}
+        return Me(principal.actor, list(principal.roles), principal.integration, can)
+
+    return [me]

@@ -1,0 +1,204 @@
+"""Route: the compliance trace of one decision.
+
+Decides what belongs to a decision: its prediction, everything that names that prediction, the
+verdicts on its windows, their alerts, and who looked. Any of the first two leads to the same
+trace. All entries that are opened are named in one access record.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+
+from audit import trace
+from audit.api.entries import Clear, body_of, clear
+from audit.api.reads import Asked, Index, Reads, Sight, milliseconds, visible, within
+from audit.catalog import VERSION, Released, version_key
+from audit.errors import Tampered
+from audit.events import rfc3339
+from audit.masking import MASK, seen
+from audit.problems import documented
+from audit.reader import Leaf
+from audit.timeline import Moment, assemble
+
+_MOST_ABOUT = 199  # with the prediction itself one page
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided, as this principal may see it; None where the event did not say."""
+
+    model: str
+    version: str
+    time: str
+    status: str
+    latency_ms: float | None
+    inputs: Any
+    output: Any
+    score: Any
+    confidence: Any
+    explanation: Any
+    decision: Any
+    lineage: Any
+    masked: list[str]
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """One access to the decision's entry; `index` is that of the AccessRecorded."""
+
+    index: int
+    time: str
+    actor: str
+    action: str
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """Everything that the Decision page shows.
+
+    `decision` is None for an entry that is about no known prediction, or was erased; `leaf` is
+    None where its bytes are no leaf any more (then the verdict says so).
+    """
+
+    index: int
+    verdict: trace.Verdict
+    decision: Decision | None
+    timeline: list[Moment]
+    leaf: Clear | None
+    canonical: str
+    proof: str
+    checkpoint: str
+    looked: list[Looked]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """The prediction's index and all entries about it, opened."""
+
+    index: int
+    entries: list[tuple[Leaf, dict[str, Any]]]
+
+
+def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
+    """The route of this subject."""
+
+    @get(
+        "/v1/entries/{index:int}/trace",
+        sync_to_thread=True,
+        responses=documented(400, 404),
+        summary="What happened for this decision, and whether it can be proved",
+        tags=["entries"],
+    )
+    def traced(request: Asked, index: Index) -> Trace:
+        """The verdict is derived again from stored bytes; the access is recorded first."""
+        sight = reads.sight(request.user)
+        found = _gather(reads, index, sight)
+        named = [leaf.index for leaf, _ in found.entries] or [found.index]
+        reads.access.record(request.user, "trace", indexes=named)
+        return _answer(reads, found, sight)
+
+    return [traced]
+
+
+def _gather(reads: Reads, index: int, sight: Sight) -> _Found:
+    """Open the entries of the decision; one that is damaged is left out, the verdict tells why."""
+    reader = reads.store.reader
+    try:
+        first = reader.open([index])[0]
+    except Tampered:
+        # Its scope cannot be told: only who sees everything may see that it is damaged.
+        within(sight, None if sight.integration is None else "-")
+        return _Found(index, [])
+    visible(sight, first.leaf)
+    body = body_of(first)
+    about = body.get("prediction")
+    if isinstance(about, dict):
+        owner = about.get("integration") or first.leaf.integration
+        prediction = reader.find(owner, "PredictionLogged", about["id"])
+        if prediction is None or prediction == index:
+            return _Found(index, [(first.leaf, body)])
+        return _gather(reads, prediction, sight)
+    entries = [(first.leaf, body)]
+    if first.leaf.type == "PredictionLogged" and body:
+        others = reader.about(first.leaf.integration, body["id"])[:_MOST_ABOUT]
+        for other in others:
+            entries += _opened(reads, other, sight)
+    return _Found(index, entries)
+
+
+def _opened(reads: Reads, index: int, sight: Sight) -> list[tuple[Leaf, dict[str, Any]]]:
+    try:
+        opened = reads.store.reader.open([index])[0]
+    except Tampered:
+        return []
+    inside = sight.integration in {None, opened.leaf.integration}
+    return [(opened.leaf, body_of(opened))] if inside else []
+
+
+def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
+    evidence = trace.examine(
+        reads.store.reader,
+        found.index,
+        reads.store.ledger.vkey,
+        now_us=reads.clock(),
+        verifier=reads.verifier,
+    )
+    leaf = evidence.leaf
+    looks = reads.access.looked(leaf) if leaf else []
+    verdicts, alerts = [], []
+    if leaf and leaf.type == "PredictionLogged" and sight.integration is None:
+        verdicts = reads.governed.judged(leaf.model, leaf.version, leaf.event_us)
+        starts = {each.window.start for each in verdicts}
+        alerts = [
+            each
+            for each in reads.governed.alerts()
+            if (each.model, each.version) == (leaf.model, leaf.version) and each.incident in starts
+        ]
+    return Trace(
+        index=found.index,
+        verdict=evidence.verdict,
+        decision=_decision(reads, found, sight.decision),
+        timeline=assemble(found.entries, verdicts, alerts, looks, sight.decision),
+        leaf=clear(leaf) if leaf else None,
+        canonical=b64encode(leaf.raw).decode() if leaf else "",
+        proof=evidence.proof.decode(),
+        checkpoint=evidence.checkpoint.decode(),
+        looked=[
+            Looked(look.index, look.time, _named(look.actor, sight), look.action) for look in looks
+        ],
+    )
+
+
+def _named(actor: str, sight: Sight) -> str:
+    return actor if sight.decision == "allow" else MASK
+
+
+def _decision(reads: Reads, found: _Found, decision: str) -> Decision | None:
+    if not found.entries:
+        return None
+    leaf, body = found.entries[0]
+    if leaf.type != "PredictionLogged" or not body:
+        return None
+    explained = [each for each in found.entries if each[0].type == "ExplanationAttached"]
+    if "explanation" not in body and explained:
+        body = {**body, "explanation": explained[-1][1].get("explanation")}
+    shown, masked = seen(leaf.type, body, decision)
+    released = reads.store.documents.get(VERSION, version_key(leaf.model, leaf.version))
+    lineage = (shown.get("model") or {}).get("lineage")
+    if lineage is None and released is not None:
+        lineage = msgspec.json.decode(released, type=Released).lineage or None
+    return Decision(
+        model=leaf.model,
+        version=leaf.version,
+        time=rfc3339(leaf.event_us),
+        status=leaf.status,
+        latency_ms=milliseconds(leaf.latency_us),
+        inputs=shown.get("inputs"),
+        output=shown.get("output"),
+        score=shown.get("score"),
+        confidence=shown.get("confidence"),
+        explanation=shown.get("explanation"),
+        decision=shown.get("decision"),
+        lineage=lineage,
+        masked=masked,
+    )

@@ -27,6 +27,8 @@ BATCH: Final = 2_048
 MAX_CATEGORIES: Final = 10_000
 """Distinct values a column may hold; what comes after them is pooled as OVERFLOW."""
 OVERFLOW: Final = "(more values)"
+LARGEST: Final = 1e150
+"""Beyond this a square overflows and no statistic holds: such a number counts as wrong."""
 _LONGEST: Final = 256
 _wrong = object()
 
@@ -229,6 +231,7 @@ class _Numbers:
             part = np.array(values, dtype=np.float64)  # None becomes NaN
         except (TypeError, ValueError):
             part = np.array([math.inf if v is _wrong else v for v in values], dtype=np.float64)
+        part[np.abs(part) > LARGEST] = math.inf
         self._parts.append(part)
 
     def column(self) -> Numeric:

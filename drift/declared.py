@@ -8,7 +8,7 @@ with the dotted place and the remedy; values are never repeated, for they may be
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import yaml
@@ -88,35 +88,41 @@ def _join(path: str, key: str) -> str:
 
 
 class Section:
-    """One mapping of the declaration: take each key by name, then `end()` refuses the rest."""
+    """One mapping of the declaration, read key by key.
 
-    __slots__ = ("_known", "_left", "path")
+    A key that is not among `known` is refused at once, with the nearest name that exists; without
+    `known` the keys are free names.
+    """
 
-    def __init__(self, value: object, path: str = "") -> None:
+    __slots__ = ("_values", "path")
+
+    def __init__(self, value: object, path: str, *known: str) -> None:
         if not isinstance(value, dict):
             raise BadPolicy(path, "must be a mapping", "write it as {key: value}")
         self.path = path
-        self._left: dict[str, Any] = dict(value)
-        self._known: list[str] = []
+        self._values: dict[str, Any] = value
+        for key in value if known else ():
+            if key not in known:
+                near = difflib.get_close_matches(key[:64], known, 1)
+                remedy = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+                raise BadPolicy(self.at(key), "is not a known key", remedy)
 
     def at(self, key: str) -> str:
         return _join(self.path, key)
 
     def take(self, key: str) -> object:
         """The raw value of `key`, None where it is absent or null."""
-        self._known.append(key)
-        return self._left.pop(key, None)
+        return self._values.get(key)
 
     def required(self, key: str, remedy: str) -> object:
         value = self.take(key)
         if value is None:
-            self._refuse_rest(also=key)
             raise BadPolicy(self.at(key), "is missing", remedy)
         return value
 
-    def section(self, key: str) -> "Section | None":
+    def section(self, key: str, *known: str) -> "Section | None":
         value = self.take(key)
-        return None if value is None else Section(value, self.at(key))
+        return None if value is None else Section(value, self.at(key), *known)
 
     def text(self, key: str, default: str | None = None) -> str | None:
         value = self.take(key)
@@ -172,24 +178,8 @@ class Section:
         except (Rejected, ValueError, OverflowError) as error:
             raise BadPolicy(self.at(key), "is not a time with a zone", remedy) from error
 
-    def items(self) -> Iterator[tuple[str, object]]:
-        """Every key and value, for a mapping whose keys are free names."""
-        while self._left:
-            key = next(iter(self._left))
-            yield key, self._left.pop(key)
-
-    def end(self) -> None:
-        """BadPolicy for the first key that nobody took, with the nearest name that exists."""
-        self._refuse_rest()
-
-    def _refuse_rest(self, also: str = "") -> None:
-        names = [*self._known, also] if also else self._known
-        for key in self._left:
-            near = difflib.get_close_matches(key[:64], names, 1, cutoff=0.5)
-            if also and near != [also]:
-                continue  # a missing key is the better news, unless this one is it, misspelt
-            remedy = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-            raise BadPolicy(self.at(key), "is not a known key", remedy)
+    def items(self) -> Iterable[tuple[str, object]]:
+        return self._values.items()
 
 
 def text_of(value: object, path: str) -> str:

@@ -100,17 +100,21 @@ class _Merged:
     """Two ascending samples laid into one order, for every test that asks about both."""
 
     def __init__(self, reference: Floats, current: Floats) -> None:
+        before, now = len(reference), len(current)
         both = np.concatenate((reference, current))
         order = np.argsort(both, kind="stable")  # two ascending runs: merged in linear time
-        from_reference = np.cumsum(order < len(reference))
-        ranks = np.arange(1, len(both) + 1)
+        # The gap between the two curves after each value: hits/before - (rank - hits)/now.
+        gap = np.cumsum(order < before, dtype=np.float64)
+        gap *= 1 / before + 1 / now
+        gap -= np.arange(1, before + now + 1) / now
         steps = np.diff(both[order])
-        gap = from_reference / len(reference) - (ranks - from_reference) / len(current)
-        self.sizes = (len(reference), len(current))
+        gap = np.abs(gap[:-1], out=gap[:-1])
+        self.sizes = (before, now)
         self.spread = float(np.std(reference))
-        self.area = float(np.abs(gap[:-1]) @ steps)
-        # Between equal values the difference of the two curves does not exist yet.
-        self.widest = float(np.abs(gap[:-1][steps > 0]).max(initial=0.0))
+        self.area = float(gap @ steps)
+        # Between equal values the curves have not arrived yet: their gap there means nothing.
+        gap *= steps > 0
+        self.widest = float(gap.max(initial=0.0))
 
 
 class _Wasserstein(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types

@@ -40,7 +40,7 @@ _address = re.compile(r"https?://[A-Za-z0-9\[\]._:-]+(/[^\s]*)?")
 # one more field gives an unchanged policy its old revision, and its windows are not judged again.
 
 
-class Limits(Struct, frozen=True, omit_defaults=True):
+class Limits(Struct, frozen=True):
     """Declared shares (0…1) above which a column is at fault; None: judged against the reference.
 
     `low` and `high` bound the values; `outside` is the share that may lie beyond them.
@@ -54,7 +54,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     high: float | None = None
 
 
-class ColumnRule(Struct, frozen=True, omit_defaults=True):
+class ColumnRule(Struct, frozen=True):
     """One judged column: where it stands in the prediction's body and when it counts as moved.
 
     `path` leads to the value in the body. A column that was not `declared` (output, score) is
@@ -71,7 +71,7 @@ class ColumnRule(Struct, frozen=True, omit_defaults=True):
     declared: bool = True
 
 
-class Reference(Struct, frozen=True, omit_defaults=True):
+class Reference(Struct, frozen=True):
     """A fixed span of event time [from, to), or what lies `trailing_us` before each window."""
 
     from_us: int = 0
@@ -80,7 +80,7 @@ class Reference(Struct, frozen=True, omit_defaults=True):
     version: str | None = None
 
 
-class Rule(Struct, frozen=True, omit_defaults=True):
+class Rule(Struct, frozen=True):
     """When moved columns make a shift, and when shifts make an entry (see `drift.rule`)."""
 
     q: float = 0.01
@@ -89,7 +89,7 @@ class Rule(Struct, frozen=True, omit_defaults=True):
     clear: float = 0.7
 
 
-class Retrain(Struct, frozen=True, omit_defaults=True):
+class Retrain(Struct, frozen=True):
     """Where an approved retraining goes; `url` and `secret` may be references."""
 
     url: str
@@ -98,12 +98,12 @@ class Retrain(Struct, frozen=True, omit_defaults=True):
     approval: str = "required"
 
 
-class Actions(Struct, frozen=True, omit_defaults=True):
+class Actions(Struct, frozen=True):
     alert: bool = True
     retrain: Retrain | None = None
 
 
-class Policy(Struct, frozen=True, omit_defaults=True):
+class Policy(Struct, frozen=True):
     """Everything that judging a model needs to know; times in microseconds since the epoch.
 
     `window` is a calendar unit or a fixed length ("6h"); a window is judged once the watermark
@@ -124,7 +124,7 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     @property
     def canonical(self) -> bytes:
         """The one JSON form of this policy: sorted keys, compact, defaults left out."""
-        return msgspec.json.encode(self, order="deterministic")
+        return msgspec.json.encode(_said(self), order="deterministic")
 
     @property
     def revision(self) -> str:
@@ -132,26 +132,46 @@ class Policy(Struct, frozen=True, omit_defaults=True):
         return hashlib.sha256(self.canonical).hexdigest()
 
 
+def _said(value: object) -> object:
+    """The value as plain data, without fields that equal their default.
+
+    Equality, not identity as with msgspec's own `omit_defaults`: 0.1 read from a file is the
+    default too.
+    """
+    if isinstance(value, Struct):
+        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        return {field.name: _said(held) for field, held in fields if held != field.default}
+    return [_said(item) for item in value] if isinstance(value, tuple) else value
+
+
 def parse(text: str) -> Policy:
     """The policy that a YAML file declares; BadPolicy names the place and the remedy."""
-    top = Section(load(text))
+    top = Section(load(text), "", *_TOP)
     top.one_of("kind", ["policy"])
     model = _clear_name(top.required("model", "name the model as it is logged"), "model")
     owner = top.text("owner")
-    reference = _reference(Section(top.required("reference", _SPAN), "reference"))
+    reference = _reference(top.required("reference", _SPAN))
     window = _window(top.required("window", _CADENCE))
     lateness = top.duration("lateness", HOUR_US)
     minimum = top.count("minimum_rows", 1, 10_000_000, 200)
     columns = _columns(top)
-    rule = _rule(top.section("rule"))
+    rule = _rule(top.section("rule", "q", "confirm", "clear"))
     segments = _segments(top.take("segments"))
-    actions = _actions(top.section("actions"))
-    top.end()
+    actions = _actions(top.section("actions", "alert", "retrain"))
     return Policy(
         model, reference, window, columns, owner, lateness or 0, minimum, rule, segments, actions
     )
 
 
+_TOP = (
+    "kind", "model", "owner", "reference", "window", "lateness", "minimum_rows", "columns",
+    "output", "score", "rule", "segments", "actions",
+)  # fmt: skip
+_COLUMN = ("kind", "threshold", "limits", "unit", "field")
+_LIMITS = {
+    "numeric": ("null", "type", "range", "outside"),
+    "categorical": ("null", "type", "unseen"),
+}
 _SPAN = 'write {from: 2013-01-01T00:00:00Z, to: 2013-02-01T00:00:00Z} or {trailing: "30d"}'
 _CADENCE = 'write month, week, day, hour or a length like "7d"'
 
@@ -163,15 +183,14 @@ def _clear_name(value: object, path: str) -> str:
     return name
 
 
-def _reference(section: Section) -> Reference:
+def _reference(value: object) -> Reference:
+    section = Section(value, "reference", "from", "to", "trailing", "version")
     trailing = section.duration("trailing", None)
     version = section.take("version")
     name = None if version is None else _clear_name(version, section.at("version"))
     if trailing is not None:
-        section.end()
         return Reference(trailing_us=trailing, version=name)
     start, end = section.instant("from"), section.instant("to")
-    section.end()
     if end <= start:
         raise BadPolicy(section.at("to"), "is not after 'from'", "give a span that holds rows")
     return Reference(start, end, version=name)
@@ -192,7 +211,7 @@ def _window(value: object) -> str:
 def _columns(top: Section) -> tuple[ColumnRule, ...]:
     inputs = Section(top.required("columns", "name at least one input"), "columns")
     rules = [
-        _column(Section(value, inputs.at(name)), name, "input", ("inputs", name))
+        _column(Section(value, inputs.at(name), *_COLUMN), name, "input", ("inputs", name))
         for name, value in inputs.items()
     ]
     for role, kind in (("output", "categorical"), ("score", "numeric")):
@@ -202,7 +221,7 @@ def _columns(top: Section) -> tuple[ColumnRule, ...]:
                 f"an input may not be called '{role}'",
                 f"rename it and add 'field: inputs.{role}'",
             )
-        section = top.section(role)
+        section = top.section(role, *_COLUMN)
         rules.append(
             ColumnRule(role, role, kind, (role,), declared=False)
             if section is None
@@ -217,10 +236,9 @@ def _column(section: Section, name: str, role: str, path: tuple[str, ...]) -> Co
     text_of(name, section.path)
     kind = section.one_of("kind", KINDS)
     threshold = section.number("threshold", 0.001, 100, 0.1)
-    limits = _limits(section.section("limits"), kind)
+    limits = _limits(section.section("limits", *_LIMITS[kind]), kind)
     unit = section.text("unit")
     field = section.text("field")
-    section.end()
     where = path if field is None else _path(field, section.at("field"))
     return ColumnRule(name, role, kind, where, threshold or 0.1, limits, unit)
 
@@ -230,12 +248,9 @@ def _limits(section: Section | None, kind: str) -> Limits:
         return Limits()
     null, wrong = section.number("null", 0, 1, None), section.number("type", 0, 1, None)
     if kind == "categorical":
-        unseen = section.number("unseen", 0, 1, None)
-        section.end()
-        return Limits(null, wrong, unseen)
+        return Limits(null, wrong, section.number("unseen", 0, 1, None))
     outside = section.number("outside", 0, 1, None)
     bounds, path = section.take("range"), section.at("range")
-    section.end()
     if bounds is None:
         return Limits(null, wrong, outside=outside)
     if not isinstance(bounds, list) or len(bounds) != 2:
@@ -251,12 +266,10 @@ def _rule(section: Section | None) -> Rule:
         return Rule()
     q = section.number("q", 0.000001, 0.5, 0.01)
     clear = section.number("clear", 0.01, 1, 0.7)
-    confirm = section.section("confirm")
-    section.end()
+    confirm = section.section("confirm", "windows", "of")
     needed, of = 2, 3
     if confirm is not None:
         needed, of = confirm.count("windows", 1, 100, 2), confirm.count("of", 1, 100, 3)
-        confirm.end()
         if needed > of:
             raise BadPolicy(confirm.path, "asks for more windows than it looks at", "raise 'of'")
     return Rule(q or 0.01, needed, of, clear or 0.7)
@@ -269,9 +282,8 @@ def _segments(value: object) -> tuple[tuple[str, ...], ...]:
         raise BadPolicy("segments", "is no short list", "write [{field: inputs.origin}], up to 8")
     fields = []
     for position, item in enumerate(value):
-        section = Section(item, f"segments[{position}]")
+        section = Section(item, f"segments[{position}]", "field")
         field = section.required("field", "write {field: inputs.origin}")
-        section.end()
         fields.append(_path(text_of(field, section.at("field")), section.at("field")))
     if len(set(fields)) < len(fields):
         raise BadPolicy("segments", "names a field twice", "keep one of them")
@@ -294,8 +306,10 @@ def _path(text: str, place: str) -> tuple[str, ...]:
 def _actions(section: Section | None) -> Actions:
     if section is None:
         return Actions()
-    alert, retrain = section.flag("alert", True), section.section("retrain")
-    section.end()
+    alert, retrain = (
+        section.flag("alert", True),
+        section.section("retrain", "url", "secret", "cooldown", "approval"),
+    )
     if retrain is None:
         return Actions(alert)
     url = text_of(retrain.required("url", 'write "env:NAME" or an http(s) address'), "url")
@@ -311,5 +325,4 @@ def _actions(section: Section | None) -> Actions:
         raise BadPolicy(retrain.at("secret"), "is not a reference", by_reference)
     cooldown = retrain.duration("cooldown", 30 * DAY_US)
     approval = retrain.one_of("approval", ["required", "none"], "required")
-    retrain.end()
     return Actions(alert, Retrain(url, secret, cooldown or 0, approval))

@@ -1,0 +1,131 @@
+"""The way in over HTTP: one Litestar router built from its dependencies.
+
+Decides addresses and answers; what happens behind them is decided in `ingest`, who may do it in
+`audit.roles`. Every refusal is a problem detail.
+
+    POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/cloudevents
+    GET  /v1/quarantine        POST /v1/quarantine/{id}/replay
+    GET  /healthz, /readyz, /metrics        without a token
+"""
+
+from typing import Any
+
+from litestar import Request, Response, Router, post, route
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from audit.api import authenticated
+from audit.clock import Clock
+from audit.ledger import Ledger
+from audit.problems import answer
+from audit.roles import Principal
+from audit.tokens import Tokens
+from audit.work import Work
+from collector import answers, health, holding, openapi
+from collector.delivery import CLOUDEVENTS, NATIVE
+from collector.entrance import Entrance
+from collector.errors import CollectorError
+from collector.ingest import Ingest
+from collector.limits import Limits
+from collector.metrics import Metrics
+from collector.quarantine import Quarantine
+
+
+def router(
+    ledger: Ledger,
+    tokens: Tokens,
+    work: Work,
+    clock: Clock,
+    limits: Limits,
+    registry: CollectorRegistry | None = None,
+) -> Router:
+    """The routes of ingest. Belongs to one event loop.
+
+    `registry` takes the metrics and is what /metrics shows; without one, a new one is made that
+    also tells of this process. The application must handle `AuditError`, as
+    `audit.problems.handlers` does.
+    """
+    if registry is None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+    metrics = Metrics(registry)
+    quarantine = Quarantine(work, clock)
+    ingest = Ingest(ledger, quarantine, limits, metrics)
+    entrance = Entrance(ingest.take, limits, metrics)
+
+    def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
+        metrics.refused(error.status)
+        return answer(answers.refusal(error, error.quarantine), error.headers)
+
+    guarded = Router(
+        "/v1",
+        guards=[authenticated(tokens)],
+        route_handlers=[
+            *(_native(entrance, address) for address in NATIVE),
+            _cloudevents(entrance),
+            *holding.routes(quarantine, ingest),
+        ],
+    )
+    return Router(
+        "/",
+        route_handlers=[guarded, _handshake(), *health.routes(ledger, work, registry)],
+        exception_handlers={CollectorError: refused},
+    )
+
+
+def _native(entrance: Entrance, address: str) -> HTTPRouteHandler:
+    async def log(request: Request[Principal, Any, Any]) -> ASGIResponse:
+        return await entrance.take(request, address)
+
+    return post(
+        f"/{address}",
+        operation_id=f"log_{address}",
+        operation_class=openapi.native_operation(address),
+        summary=f"Log {address}: one object, an array or JSON lines",
+        tags=["Ingest"],
+        dependencies=openapi.takes(address),
+        responses=openapi.ingest_answers(),
+    )(log)
+
+
+def _cloudevents(entrance: Entrance) -> HTTPRouteHandler:
+    async def log(request: Request[Principal, Any, Any]) -> ASGIResponse:
+        return await entrance.take(request, CLOUDEVENTS)
+
+    return post(
+        f"/{CLOUDEVENTS}",
+        operation_id=f"log_{CLOUDEVENTS}",
+        operation_class=openapi.CloudEventOperation,
+        summary="Log CloudEvents 1.0: binary, structured or batched",
+        tags=["Ingest"],
+        dependencies=openapi.takes(CLOUDEVENTS),
+        responses=openapi.ingest_answers(),
+    )(log)
+
+
+def _handshake() -> HTTPRouteHandler:
+    """Consent to deliveries, as senders of CloudEvents webhooks ask for it (WebHook spec 1.0).
+
+    It gives nothing away: every delivery itself needs a token.
+    """
+
+    @route(
+        f"/v1/{CLOUDEVENTS}",
+        http_method=HttpMethod.OPTIONS,
+        operation_id="consent_cloudevents",
+        summary="Consent to CloudEvents deliveries",
+        tags=["Ingest"],
+        sync_to_thread=False,
+        status_code=200,
+    )
+    def consent(request: Request[Any, Any, Any]) -> Response[None]:
+        headers = {"Allow": "OPTIONS, POST"}
+        origin = request.headers.get("webhook-request-origin")
+        if origin is not None:
+            headers["WebHook-Allowed-Origin"] = origin
+            headers["WebHook-Allowed-Rate"] = "*"
+        return Response(None, headers=headers)
+
+    return consent

@@ -1,0 +1,100 @@
+"""Every error that package `collector` raises on purpose.
+
+Each is a refusal of what a sender sent, and each class stands for one HTTP status, because a
+sender acts on the status: correct the body, send less, send it otherwise, send it later.
+Messages name what failed and never carry payloads, credentials or personal data.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from audit.errors import Conflict, Rejected
+
+
+class CollectorError(Rejected):
+    """Base of all refusals; `headers` are what the answer must carry besides the problem.
+
+    `kept`: a body that is refused so goes to quarantine, because a replay may yet accept it;
+    `quarantine` is then its id there.
+    """
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "Rejected"
+    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    kept: ClassVar[bool] = False
+    quarantine: str | None = None
+
+
+class Malformed(CollectorError):
+    """The bytes are not what their content type says."""
+
+    title = "Malformed"
+    kept = True
+
+
+class Invalid(CollectorError):
+    """Well-formed, but not an event as the schema wants it."""
+
+    status = 422
+    title = "Invalid event"
+    kept = True
+
+
+class Conflicting(CollectorError, Conflict):
+    """The id was logged before with other content, which stands."""
+
+    status = 409
+    title = "Conflict"
+    kept = True
+
+
+class Reserved(CollectorError):
+    """A role may send some types of event, and this one is not among them."""
+
+    status = 403
+    title = "Not permitted"
+
+
+class NotAcceptable(CollectorError):
+    """The sender refuses every media type that this API answers with."""
+
+    status = 406
+    title = "Not acceptable"
+
+
+class TooSlow(CollectorError):
+    """The body did not arrive in time."""
+
+    status = 408
+    title = "Too slow"
+
+
+class TooLarge(CollectorError):
+    """More bytes, items, nesting or keys than the limits allow."""
+
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMedia(CollectorError):
+    """A content type that this address does not read."""
+
+    status = 415
+    title = "Unsupported content type"
+
+
+class UnsupportedEncoding(CollectorError):
+    """A content encoding other than gzip."""
+
+    status = 415
+    title = "Unsupported content encoding"
+    headers = MappingProxyType({"Accept-Encoding": "gzip"})
+
+
+class TooMany(CollectorError):
+    """One integration has more events waiting than its share of the queue."""
+
+    status = 429
+    title = "Too many requests"
+    headers = MappingProxyType({"Retry-After": "1"})

@@ -1,0 +1,68 @@
+"""What tells whether this process lives, is ready and how it does: no token, no content.
+
+Decides that *alive* asks nothing and *ready* asks the database and the ledger, so that a store
+that is away or was rolled back takes this process out of rotation without restarting it.
+"""
+
+import asyncio
+
+from litestar import Response, get
+from litestar.enums import MediaType
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from audit.errors import AuditError
+from audit.ledger import Ledger
+from audit.problems import documented, problem
+from audit.work import Work
+from collector.quarantine import KIND
+
+
+def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTPRouteHandler]:
+    """The routes of health and metrics."""
+
+    @get(
+        "/healthz",
+        operation_id="health",
+        summary="The process is alive",
+        tags=["Health"],
+        media_type=MediaType.TEXT,
+        sync_to_thread=False,
+    )
+    def healthz() -> str:
+        return "alive\n"
+
+    @get(
+        "/readyz",
+        operation_id="readiness",
+        summary="The store answers and continues what was signed",
+        tags=["Health"],
+        media_type=MediaType.TEXT,
+        responses={503: documented()[503]},
+    )
+    async def readyz() -> Response[str] | Response[bytes]:
+        try:
+            await asyncio.to_thread(work.get, KIND, "")
+            await asyncio.to_thread(ledger.checkpoint)
+        except AuditError as error:
+            return problem(
+                503,
+                "Not ready",
+                str(error),
+                "Wait, or see to the database; modelwitness fsck tells more.",
+                headers={"Retry-After": "5"},
+            )
+        return Response("ready\n", media_type=MediaType.TEXT)
+
+    @get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Counters in Prometheus' text format",
+        tags=["Health"],
+        media_type="text/plain",
+        sync_to_thread=False,
+    )
+    def metrics() -> Response[bytes]:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [healthz, readyz, metrics]

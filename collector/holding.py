@@ -1,0 +1,83 @@
+"""The routes of quarantine: what was refused, and taking it once more.
+
+Decides who sees and replays whose refusals; contents are never shown, only replayed.
+"""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from litestar.response.base import ASGIResponse
+
+from audit.problems import documented
+from audit.roles import Principal, decide, require
+from collector import openapi
+from collector.entrance import Json
+from collector.errors import CollectorError
+from collector.ingest import Ingest
+from collector.quarantine import Quarantine, Summary
+
+_ACTION = "replay_quarantine"
+_OWN = "own"
+
+Asked = Request[Principal, Any, Any]
+Id = Annotated[str, Parameter(pattern="^[0-9a-f]{16}$", description="Id of what is kept")]
+After = Annotated[str, Parameter(max_length=64, description="`next` of the page before")]
+Limit = Annotated[int, Parameter(ge=1, le=200, description="Most items of the page")]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Oldest first; `next` is null on the last page. A page that is not the last may be short."""
+
+    items: list[Summary]
+    next: str | None
+
+
+def routes(quarantine: Quarantine, ingest: Ingest) -> list[HTTPRouteHandler]:
+    """The routes; they want a guard that sets the principal."""
+
+    @get(
+        "/quarantine",
+        operation_id="list_quarantine",
+        summary="What was refused and is kept",
+        tags=["Quarantine"],
+        responses=documented(400),
+    )
+    async def listed(request: Asked, after: After = "", limit: Limit = 50) -> Page:
+        own = _scope(request.user, ("allow", "metadata"))
+        return Page(*await asyncio.to_thread(quarantine.list, own, after, limit))
+
+    @post(
+        "/quarantine/{id:str}/replay",
+        operation_id="replay_quarantine",
+        summary="Take what was refused once more; what is accepted leaves quarantine",
+        tags=["Quarantine"],
+        responses={**openapi.ingest_answers(), **documented(404)},
+    )
+    async def replay(request: Asked, id: Id) -> ASGIResponse:
+        own = _scope(request.user, ("allow",))
+        kept = await asyncio.to_thread(quarantine.get, id, own)
+        try:
+            answer, whole = await ingest.replay(kept)
+        except CollectorError as error:
+            error.quarantine = id
+            raise
+        if whole:
+            await asyncio.to_thread(quarantine.remove, id)
+        return Json(answer)
+
+    return [listed, replay]
+
+
+def _scope(principal: Principal, accept: tuple[str, ...]) -> str | None:
+    """The one integration whose refusals the principal may have, None for all.
+
+    Raises `Forbidden` when there is none.
+    """
+    if decide(principal, _ACTION) in accept:
+        return None
+    require(principal, _ACTION, _OWN, accept=accept)
+    return principal.integration or principal.actor

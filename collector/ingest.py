@@ -1,0 +1,218 @@
+"""From a delivery to its answer: read, append, seal what was refused, answer.
+
+Decides the order (nothing is answered before its events are signed for and its refusals are
+sealed), each item's fate, and how much of one integration may wait. Hides threads: what takes
+long is done beside the event loop.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+
+from audit.append import Appended
+from audit.events import Event
+from collector import answers
+from collector.answers import Batch, RejectedItem
+from collector.delivery import Delivery, Reading, Refusal, producer_id, read, read_each
+from collector.errors import CollectorError, TooMany
+from collector.limits import Limits
+from collector.metrics import Metrics
+from collector.quarantine import Kept, Quarantine
+from collector.turn import Turn
+
+_INLINE_BYTES = 48 * 1024
+"""Bodies up to this length are read on the event loop: some fifty ordinary events."""
+_INLINE_PACKED = 4 * 1024
+"""The same for compressed bodies, which may grow a thousandfold."""
+_REASONS = 32
+"""Reasons of one batch that are kept apart in quarantine."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+Reason = tuple[str, str, str]
+
+
+class Appends(Protocol):
+    """The part of the ledger that ingest needs."""
+
+    def submit(self, events: Sequence[Event]) -> Future[list[Appended]]: ...
+    def checkpoint(self) -> bytes: ...
+
+
+class Answer(NamedTuple):
+    """Status and JSON body."""
+
+    status: int
+    body: bytes
+
+
+class Ingest:
+    """Takes deliveries. Belongs to one event loop."""
+
+    def __init__(
+        self, ledger: Appends, quarantine: Quarantine, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._ledger = ledger
+        self._quarantine = quarantine
+        self._limits = limits
+        self._metrics = metrics
+        self._turn = Turn(ledger)
+        self._waiting: dict[str, int] = {}
+
+    async def take(self, delivery: Delivery) -> Answer:
+        """Append the events of a delivery, seal its refusals, and answer.
+
+        Raises `CollectorError` when the delivery is refused as a whole; its `quarantine` is set
+        where it was kept. Raises `Busy` when nothing was decided.
+        """
+        try:
+            reading = await self._read(delivery)
+            if reading.many:
+                return await self._take_many(delivery, reading, keep=True)
+            return await self._take_one(delivery, reading)
+        except CollectorError as error:
+            if error.kept:
+                error.quarantine = await _beside(self._quarantine.keep, *_reason(error), [delivery])
+            raise
+
+    async def replay(self, kept: Kept) -> tuple[Answer, bool]:
+        """Take what was kept once more; True says that nothing of it was refused again.
+
+        What is refused again is not kept a second time. Raises as `take` does.
+        """
+        first = kept.deliveries[0]
+        if len(kept.deliveries) == 1:
+            reading = await self._read(first)
+        else:
+            reading = await _beside(read_each, kept.deliveries, self._limits)
+        if not reading.many:
+            return await self._take_one(first, reading), True
+        answer = await self._take_many(first, reading, keep=False)
+        return answer, not reading.refusals
+
+    async def _read(self, delivery: Delivery) -> Reading:
+        most = _INLINE_BYTES if delivery.encoding is None else _INLINE_PACKED
+        if len(delivery.body) <= most:
+            return read(delivery, self._limits)
+        return await _beside(read, delivery, self._limits)
+
+    async def _take_one(self, delivery: Delivery, reading: Reading) -> Answer:
+        address, integration = delivery.address, delivery.integration
+        if reading.refusals:
+            self._metrics.fate(address, integration, "rejected")
+            raise reading.refusals[0].error
+        event = reading.events[0]
+        appended = await self._entered(integration, 1, self._turn.append, event)
+        if appended.conflict:
+            self._metrics.fate(address, integration, "conflict")
+            raise answers.conflict()
+        self._metrics.fate(address, integration, "duplicate" if appended.duplicate else "accepted")
+        return Answer(200 if appended.duplicate else 201, answers.receipt(event.id, appended))
+
+    async def _take_many(self, delivery: Delivery, reading: Reading, *, keep: bool) -> Answer:
+        """`reading.refusals` gains the conflicts, which only the ledger knows."""
+        appended: Sequence[Appended] = ()
+        if reading.events:
+            appended = await self._entered(
+                delivery.integration, len(reading.events), self._submit, reading.events
+            )
+        fresh = [each.index for each in appended if not each.duplicate and not each.conflict]
+        conflicts = 0
+        if len(fresh) < len(appended):
+            places = zip(reading.positions(), appended, strict=True)
+            found = [Refusal(at, answers.conflict()) for at, each in places if each.conflict]
+            conflicts = len(found)
+            reading.refusals.extend(found)
+            reading.refusals.sort(key=lambda each: each.position)
+        ids: dict[Reason, str] = {}
+        if reading.refusals and keep:
+            ids = await _beside(self._keep, delivery, reading)
+        rejected = await _beside(_rejected, reading, ids) if reading.refusals else []
+        duplicates = len(appended) - len(fresh) - conflicts
+        self._count(delivery, len(fresh), duplicates, conflicts, len(rejected) - conflicts)
+        size = appended[-1].tree_size if appended else await _beside(self._size)
+        whole = Batch(
+            accepted=len(fresh),
+            duplicates=duplicates,
+            rejected=rejected,
+            first_index=min(fresh, default=None),
+            last_index=max(fresh, default=None),
+            tree_size=size,
+        )
+        return Answer(200, answers.batch(whole))
+
+    async def _entered(
+        self, integration: str, count: int, append: Callable[[T], Awaitable[U]], what: T
+    ) -> U:
+        """Append within the integration's share of what may wait; else raises `TooMany`."""
+        waiting = self._waiting.get(integration, 0)
+        if waiting and waiting + count > self._limits.waiting_events:
+            raise TooMany(
+                "too many events of this integration wait to be logged",
+                remedy="Send again after the seconds in Retry-After, and fewer at a time.",
+            )
+        self._waiting[integration] = waiting + count
+        try:
+            return await append(what)
+        finally:
+            left = self._waiting[integration] - count
+            if left:
+                self._waiting[integration] = left
+            else:
+                del self._waiting[integration]
+
+    def _submit(self, events: list[Event]) -> Awaitable[list[Appended]]:
+        return asyncio.wrap_future(self._ledger.submit(events))
+
+    def _size(self) -> int:
+        return int(self._ledger.checkpoint().split(b"\n", 2)[1])
+
+    def _keep(self, delivery: Delivery, reading: Reading) -> dict[Reason, str]:
+        """Seal the refused items, one parcel for each reason; returns the id of each."""
+        parcels: dict[Reason, list[Delivery]] = {}
+        for position, error in reading.refusals:
+            reason = _reason(error)
+            if reason not in parcels and len(parcels) >= _REASONS:
+                reason = _SEVERAL
+            parcels.setdefault(reason, []).append(delivery.item(reading.items[position]))
+        return {
+            reason: self._quarantine.keep(*reason, parcel) for reason, parcel in parcels.items()
+        }
+
+    def _count(
+        self, delivery: Delivery, accepted: int, duplicates: int, conflicts: int, rejected: int
+    ) -> None:
+        fates = {
+            "accepted": accepted,
+            "duplicate": duplicates,
+            "conflict": conflicts,
+            "rejected": rejected,
+        }
+        for fate, count in fates.items():
+            if count:
+                self._metrics.fate(delivery.address, delivery.integration, fate, count)
+
+
+_SEVERAL: Reason = ("one of many reasons in the same request", "", "See the answer it was given.")
+
+
+def _reason(error: CollectorError) -> Reason:
+    return str(error), error.field, error.remedy
+
+
+def _rejected(reading: Reading, ids: dict[Reason, str]) -> list[RejectedItem]:
+    return [
+        RejectedItem(
+            position,
+            producer_id(reading.items[position]),
+            answers.refusal(error, ids.get(_reason(error), ids.get(_SEVERAL))),
+        )
+        for position, error in reading.refusals
+    ]
+
+
+async def _beside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a call in another thread."""
+    return await asyncio.to_thread(function, *args, **kwargs)

@@ -1,0 +1,37 @@
+"""How much one request may bring, from `MODELWITNESS_INGEST_*` or the defaults below.
+
+Decides numbers only. The defaults admit batches of thousands of ordinary events and keep what
+one sender can make the server hold or compute bounded.
+"""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Limits(BaseSettings):
+    """Frozen; read once in the composition root and passed as a value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MODELWITNESS_INGEST_", frozen=True, extra="ignore"
+    )
+
+    body_bytes: int = Field(default=8 * MIB, ge=1)
+    """Bytes of one body as it is sent."""
+    unpacked_bytes: int = Field(default=32 * MIB, ge=1)
+    """Bytes of one body after decompression."""
+    item_bytes: int = Field(default=1 * MIB, ge=1)
+    """Bytes of one item of a batch, or of a single event."""
+    items: int = Field(default=10_000, ge=1)
+    """Items of one batch."""
+    depth: int = Field(default=32, ge=1)
+    """Objects and arrays inside each other, in one item."""
+    keys: int = Field(default=2_000, ge=1)
+    """Keys of all objects of one item together."""
+    body_seconds: float = Field(default=30.0, gt=0)
+    """Time in which a body must have arrived."""
+    held_bytes: int = Field(default=128 * MIB, ge=1)
+    """Bytes of all bodies that one process holds at a time; beyond it, 503."""
+    waiting_events: int = Field(default=20_000, ge=1)
+    """Events of one integration that wait for the ledger at a time; beyond it, 429."""

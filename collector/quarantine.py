@@ -1,0 +1,160 @@
+"""Quarantine: what was refused, sealed, until it is replayed or removed.
+
+Decides what is kept of a refusal and who sees which. Hides how it is stored: one work item of
+kind "quarantine" for all items of one request that were refused for the same reason, so that a
+thousand items with one mistake cost one commit. Ids are times, so lists are oldest first.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from threading import Lock
+from typing import Protocol
+
+import msgspec
+
+from audit.errors import NotFound
+from audit.events import rfc3339
+from collector.delivery import Delivery
+
+KIND = "quarantine"
+_PAGE = 16
+"""Bodies read at a time for a list: they may be large."""
+_SCANNED = 1024
+"""Bodies read for one page of a list at most, when most belong to other integrations."""
+_REMEMBERED = 4096
+"""Refusals remembered so that a sender who repeats one does not fill the store."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Deliveries of one request that were refused for one reason; `received_us` since the epoch."""
+
+    integration: str
+    received_us: int
+    reason: str
+    field: str
+    remedy: str
+    deliveries: tuple[Delivery, ...]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a list tells of it: nothing of the content. `bytes` of all `items` together."""
+
+    id: str
+    integration: str
+    received: str
+    reason: str
+    field: str
+    remedy: str
+    items: int
+    bytes: int
+
+
+class Item(Protocol):
+    """What the work table gives back."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class KeepsWork(Protocol):
+    """The part of the work table that quarantine needs."""
+
+    def put(self, kind: str, key: str, body: bytes, due_us: int = 0) -> bool: ...
+    def get(self, kind: str, key: str) -> Item | None: ...
+    def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[Item]: ...
+    def done(self, kind: str, key: str) -> None: ...
+
+
+class Quarantine:
+    """Keeps, lists and gives back refused deliveries; safe to share between threads."""
+
+    def __init__(self, work: KeepsWork, clock: Callable[[], int]) -> None:
+        self._work = work
+        self._clock = clock
+        self._recent: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, reason: str, field: str, remedy: str, deliveries: Sequence[Delivery]) -> str:
+        """Seal deliveries that were refused for one reason, durably; returns their id.
+
+        What was refused before, and is still kept, is not stored a second time.
+        """
+        digest = _digest(deliveries)
+        with self._lock:
+            known = self._recent.get(digest)
+        if known is not None and self._work.get(KIND, known) is not None:
+            return known
+        now = self._clock()
+        kept = Kept(deliveries[0].integration, now, reason, field, remedy, tuple(deliveries))
+        body = msgspec.msgpack.encode(kept)
+        at = now
+        while not self._work.put(KIND, _key(at), body):
+            at += 1  # another process took this microsecond
+        with self._lock:
+            self._recent[digest] = _key(at)
+            while len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)
+        return _key(at)
+
+    def get(self, id: str, integration: str | None = None) -> Kept:
+        """What is kept under an id; `NotFound` when nothing is, or another's than `integration`."""
+        item = self._work.get(KIND, id)
+        kept = None if item is None else _kept(item.body)
+        if kept is None or integration not in {None, kept.integration}:
+            raise NotFound("nothing is kept in quarantine under this id")
+        return kept
+
+    def list(
+        self, integration: str | None = None, after: str = "", limit: int = 200
+    ) -> tuple[list[Summary], str | None]:
+        """Up to `limit` summaries past `after`, and where to go on (None at the end).
+
+        Only those of `integration`, unless it is None; a page may then hold fewer and still
+        not be the last.
+        """
+        found: list[Summary] = []
+        for _ in range(_SCANNED // _PAGE):
+            page = self._work.list(KIND, after, _PAGE)
+            for item in page:
+                after = item.key
+                kept = _kept(item.body)
+                if integration in {None, kept.integration}:
+                    found.append(_summary(item.key, kept))
+                    if len(found) == limit:
+                        return found, after
+            if len(page) < _PAGE:
+                return found, None
+        return found, after
+
+    def remove(self, id: str) -> None:
+        """Give up what is kept under an id: it was accepted, or is wanted no more."""
+        self._work.done(KIND, id)
+
+
+def _key(at_us: int) -> str:
+    return f"{at_us:016x}"
+
+
+def _summary(id: str, kept: Kept) -> Summary:
+    return Summary(
+        id=id,
+        integration=kept.integration,
+        received=rfc3339(kept.received_us),
+        reason=kept.reason,
+        field=kept.field,
+        remedy=kept.remedy,
+        items=len(kept.deliveries),
+        bytes=sum(len(each.body) for each in kept.deliveries),
+    )
+
+
+def _kept(body: bytes) -> Kept:
+    return msgspec.msgpack.decode(body, type=Kept)
+
+
+def _digest(deliveries: Sequence[Delivery]) -> bytes:
+    """Tells refusals apart; never leaves the memory of this process."""
+    return blake2b(msgspec.msgpack.encode(tuple(deliveries)), digest_size=16).digest()

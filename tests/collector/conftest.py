@@ -1,0 +1,96 @@
+"""What the tests of ingest share: a real store in SQLite behind the real router."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.testing import TestClient
+from prometheus_client import CollectorRegistry
+
+from audit.catalog import Catalog
+from audit.clock import system_clock
+from audit.problems import handlers
+from audit.settings import AuditSettings
+from audit.store import Store, open_store
+from audit.tokens import Tokens
+from collector.api import router
+from collector.limits import Limits
+
+
+@dataclass(slots=True)
+class House:
+    """A running ingest: its HTTP client, its store, its tokens by name of the integration."""
+
+    client: TestClient[Litestar]
+    store: Store
+    tokens: Tokens
+    registry: CollectorRegistry
+
+    def token(self, integration: str | None = "web", role: str = "integration") -> dict[str, str]:
+        """The headers of a new token."""
+        text = self.tokens.issue(integration or role, [role], integration=integration)
+        return {"Authorization": f"Bearer {text}"}
+
+    def bodies(self, type: str) -> list[dict[str, Any]]:
+        """All bodies of a type that the ledger holds, in its order."""
+        import msgspec
+
+        opened = self.store.reader.open(range(self.store.reader.size()))
+        return [msgspec.json.decode(each.body) for each in opened if each.leaf.type == type]
+
+
+Open = Callable[..., House]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """A function that opens ingest over an empty store, with these limits."""
+    closing: list[Callable[[], None]] = []
+
+    def open_house(**limits: Any) -> House:
+        settings = AuditSettings(data=tmp_path / f"data{len(closing)}")
+        store = open_store(settings, [Catalog()], clock=system_clock, random=os.urandom)
+        closing.append(store.close)
+        tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        registry = CollectorRegistry()
+        ingest = router(store.ledger, tokens, store.work, system_clock, Limits(**limits), registry)
+        app = Litestar(
+            [ingest],
+            exception_handlers=handlers(),
+            openapi_config=OpenAPIConfig(
+                "ingest", "1", render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()]
+            ),
+            logging_config=None,
+        )
+        client = TestClient(app, raise_server_exceptions=False)
+        client.__enter__()
+        closing.append(lambda: client.__exit__(None, None, None))
+        return House(client, store, tokens, registry)
+
+    yield open_house
+    for close in reversed(closing):
+        close()
+
+
+@pytest.fixture
+def house(opened: Open) -> House:
+    """Ingest with the default limits."""
+    return opened()
+
+
+def prediction(id: str = "p-1", **fields: Any) -> dict[str, Any]:
+    """A small PredictionLogged."""
+    return {
+        "id": id,
+        "time": "2013-01-01T10:00:00Z",
+        "model": {"name": "late-arrival", "version": "1"},
+        "inputs": {"dep_delay": 4, "carrier": "UA"},
+        "output": "late",
+        **fields,
+    }

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
             return
         if not _works(python):
             print(f"Making {_short(folder)} with Python {sys.version.split()[0]}", flush=True)
-            venv.create(folder, with_pip=True, clear=folder.exists())
+            venv.create(folder, with_pip=True, symlinks=True, clear=folder.exists())
         count = sum(1 for line in LOCK.read_text().splitlines() if "==" in line)
         print(
             f"Installing up to {count} locked packages into {_short(folder)} "

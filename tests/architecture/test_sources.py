@@ -1,10 +1,11 @@
 """Rules that hold for every file: names, sizes, addresses, and a reason for every exception."""
 
 import importlib.metadata
+import os
 import re
-import subprocess
 import sys
 import tokenize
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -30,13 +31,17 @@ REASON = re.compile(r"\w+\W+\w+")
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Everything that is, or could next be, under version control."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    found = (ROOT / name for name in listed.split("\0") if name)
-    return tuple(sorted(path for path in found if path.is_file()))
+    """Every file of the project that .gitignore does not name; git itself may be absent."""
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [n for n in folders if n != ".git" and not _matches(n, ignored)]
+        found += [Path(folder) / name for name in names if not _matches(name, ignored)]
+    return tuple(sorted(found))
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def texts() -> list[tuple[str, str]]:

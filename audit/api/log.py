@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from audit.api.reads import Asked, Reads
 from audit.errors import NotFound, Rejected
@@ -40,7 +41,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         summary="The newest signed checkpoint",
         tags=["log"],
     )
-    def checkpoint(store: str) -> Response[str]:
+    def checkpoint(store: FromPath[str]) -> Response[str]:
         """A signed note (c2sp.org/tlog-checkpoint)."""
         _known(store)
         text = reads.store.ledger.checkpoint().decode()
@@ -54,7 +55,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         summary="A hash tile or an entry bundle",
         tags=["log"],
     )
-    def tiles(store: str, tile: PurePosixPath) -> Response[bytes]:
+    def tiles(store: FromPath[str], tile: FromPath[PurePosixPath]) -> Response[bytes]:
         """As c2sp.org/tlog-tiles names them: L/N, L/N.p/W, entries/N, entries/N.p/W."""
         _known(store)
         try:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from audit import latency
 from audit.api.reads import Asked, From, Name, Reads, To, span, within
@@ -30,11 +30,11 @@ _SLOWEST = 20
 _CELLS = 10
 _PAGES = 5
 
-Step = Literal["minute", "hour", "day"]
-Slo = Annotated[float, Parameter(gt=0, le=1e9, description="Threshold in ms")]
+Step = FromQuery[Literal["minute", "hour", "day"]]
+Slo = Annotated[float, QueryParameter(gt=0, le=1e9, description="Threshold in ms")]
 By = Annotated[
     str | None,
-    Parameter(max_length=64, description="Comma-separated: " + ", ".join(DIMENSIONS)),
+    QueryParameter(max_length=64, description="Comma-separated: " + ", ".join(DIMENSIONS)),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from litestar import Request
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from audit import roles
 from audit.access import Access
@@ -27,10 +27,10 @@ SEARCH = "search_metadata"
 LARGEST = 2**63 - 1
 
 Asked = Request[Principal, Any, Any]
-Index = Annotated[int, Parameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
-From = Annotated[str, Parameter(query="from", description="RFC 3339, included", max_length=64)]
-To = Annotated[str, Parameter(query="to", description="RFC 3339, not included", max_length=64)]
-Name = Annotated[str | None, Parameter(pattern=NAME_PATTERN)]
+Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
+From = Annotated[str, QueryParameter(name="from", description="RFC 3339, included", max_length=64)]
+To = Annotated[str, QueryParameter(name="to", description="RFC 3339, not included", max_length=64)]
+Name = Annotated[str | None, QueryParameter(pattern=NAME_PATTERN)]
 
 
 class Sight(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from audit import catalog, checkpoint, lineage, note, overview
 from audit.api.reads import Asked, From, Name, Reads, To, span
@@ -24,8 +24,10 @@ from audit.schema import NAME_PATTERN
 _WHOLE = 2**62  # a step longer than any range: one row for each group
 _PAGE = 200
 
-Depth = Annotated[int, Parameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")]
-Model = Annotated[str, Parameter(pattern=NAME_PATTERN)]
+Depth = Annotated[
+    int, QueryParameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")
+]
+Model = Annotated[str, QueryParameter(pattern=NAME_PATTERN)]
 
 
 class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,198 @@
+"""What was found, asked of the API and of the flights themselves.
+
+Decides when a month counts as judged and how version 2 is compared with version 1: on the same
+later flights, by accuracy and Brier score, with an interval that treats a day as one observation,
+since the flights of one stormy day are late together. Hides the shape of the API's answers.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from collector.demo.client import Client
+from collector.demo.errors import TooSlow
+from collector.demo.flights import DAY_US, Flight
+from collector.demo.model import NAME, THRESHOLD, LateModel
+
+_YEAR: Final = {"from": "2013-01-01T00:00:00Z", "to": "2014-02-01T00:00:00Z"}
+_PAUSE_SECONDS: Final = 0.2
+_T = TypeVar("_T")
+
+
+class Named(Struct, frozen=True):
+    version: str
+
+
+class Span(Struct, frozen=True):
+    start: str
+    rows: int = 0
+
+
+class Confirmation(Struct, frozen=True):
+    needed: int = 0
+    of: int = 0
+    seen: int = 0
+    confirmed: bool = False
+
+
+class Column(Struct, frozen=True):
+    name: str
+    verdict: str = ""
+    score: float | None = None
+    threshold: float | None = None
+
+
+class Judged(Struct, frozen=True):
+    """A judged window of one version."""
+
+    model: Named
+    window: Span
+    verdict: str
+    reason: str = ""
+    segment: str = "all"
+    drifted: list[str] = []
+    faulty: list[str] = []
+    columns: list[Column] = []
+    confirmation: Confirmation = Confirmation()
+
+    @property
+    def month(self) -> str:
+        return self.window.start[:7]
+
+
+class Case(Struct, frozen=True):
+    """A retraining case, as far as the story follows it."""
+
+    id: str
+    state: str
+    candidate: str = ""
+    opened: str = ""
+
+
+class Alert(Struct, frozen=True):
+    state: str = ""
+
+
+class _Page(Struct, frozen=True):
+    items: list[msgspec.Raw] = []
+    next: str | None = None
+
+
+def judged(api: Client) -> list[Judged]:
+    """Every judged window of the year, oldest first."""
+    found = _all(api, "/v1/drift", Judged, model=NAME, **_YEAR)
+    whole = [each for each in found if each.segment == "all"]
+    return sorted(whole, key=lambda each: (each.window.start, each.model.version))
+
+
+def await_judged(api: Client, month: str, version: str, seconds: float) -> Judged:
+    """The judgement of one month for a version, as soon as it is there; raises `TooSlow`."""
+
+    def look() -> Judged | None:
+        for each in judged(api):
+            if each.month == month and each.model.version == version:
+                return each
+        return None
+
+    return _until(look, seconds, f"{month} was not judged: is schedule running?")
+
+
+def await_proposal(api: Client, seconds: float) -> Case:
+    """The case that a confirmed shift opens, once it is proposed or further; raises `TooSlow`."""
+
+    def look() -> Case | None:
+        cases = cases_of(api)
+        return cases[-1] if cases else None
+
+    return _until(look, seconds, "a confirmed shift opened no retraining case")
+
+
+def await_candidate(api: Client, case: str, seconds: float) -> Case:
+    """The case once its candidate is registered; raises `TooSlow`."""
+
+    def look() -> Case | None:
+        return next((each for each in cases_of(api) if each.id == case and each.candidate), None)
+
+    return _until(look, seconds, f"the new version was not registered for case {case}")
+
+
+def cases_of(api: Client) -> list[Case]:
+    """The retraining cases, oldest first."""
+    return sorted(_all(api, "/v1/cases", Case), key=lambda each: each.opened)
+
+
+def open_alerts(api: Client) -> int:
+    """How many alerts wait for a person."""
+    return sum(alert.state in {"open", "raised"} for alert in _all(api, "/v1/alerts", Alert))
+
+
+class Comparison(Struct, frozen=True):
+    """Two versions on the same flights. `gain` is by how much the Brier score fell, `margin` half
+    the width of its 95 % interval."""
+
+    flights: int
+    accuracy: tuple[float, float]
+    brier: tuple[float, float]
+    gain: float
+    margin: float
+
+    @property
+    def verdict(self) -> str:
+        """One word for whether the later version is better: yes, no or unclear."""
+        if abs(self.gain) <= self.margin:
+            return "unclear"
+        return "yes" if self.gain > 0 else "no"
+
+
+def compare(first: LateModel, second: LateModel, flights: Sequence[Flight]) -> Comparison | None:
+    """Compare two versions on the flights that arrived; None where there are none."""
+    gains: dict[int, list[float]] = defaultdict(list)
+    right, squared = [0, 0], [0.0, 0.0]
+    for flight in flights:
+        label = flight.label
+        if label is None:
+            continue
+        errors = []
+        for place, model in enumerate((first, second)):
+            score = model.predict(flight.inputs).score
+            right[place] += (score >= THRESHOLD) == bool(label)
+            errors.append((score - label) ** 2)
+            squared[place] += errors[-1]
+        gains[flight.asked_us // DAY_US].append(errors[0] - errors[1])
+    count = sum(map(len, gains.values()))
+    if not count:
+        return None
+    gain = (squared[0] - squared[1]) / count
+    spread = sum((sum(day) - len(day) * gain) ** 2 for day in gains.values())
+    return Comparison(
+        flights=count,
+        accuracy=(right[0] / count, right[1] / count),
+        brier=(squared[0] / count, squared[1] / count),
+        gain=gain,
+        margin=1.96 * math.sqrt(spread) / count,
+    )
+
+
+def _all(api: Client, path: str, kind: type[_T], **query: str) -> list[_T]:
+    found: list[_T] = []
+    after: dict[str, str] = {}
+    while True:
+        page = msgspec.json.decode(api.download(path, **query, **after), type=_Page)
+        found += [msgspec.json.decode(item, type=kind) for item in page.items]
+        if not page.next:
+            return found
+        after = {"cursor": page.next}
+
+
+def _until(look: Callable[[], _T | None], seconds: float, failure: str) -> _T:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise TooSlow(f"{failure} (waited {seconds:.0f} s)")
+        time.sleep(_PAUSE_SECONDS)
+    return found

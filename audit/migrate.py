@@ -20,14 +20,17 @@ from audit.errors import AuditError
 
 _SQLITE = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
 _POSTGRESQL = """
-SELECT 'trigger', tgrelid::regclass || '.' || tgname, tgenabled || pg_get_triggerdef(oid)
-  FROM pg_trigger WHERE NOT tgisinternal AND tgrelid IN
-  (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)
+WITH ours AS (SELECT oid, relname FROM pg_class
+              WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r')
+SELECT 'trigger' AS kind, relname || '.' || tgname AS name,
+       tgenabled::text || pg_get_triggerdef(t.oid) AS text
+  FROM pg_trigger t JOIN ours ON ours.oid = tgrelid WHERE NOT tgisinternal
 UNION ALL
-SELECT 'column', table_name || '.' || column_name, data_type || is_nullable
-  FROM information_schema.columns WHERE table_schema = current_schema()
+SELECT 'column', relname || '.' || attname, atttypid::regtype::text || attnotnull::text
+  FROM pg_attribute JOIN ours ON ours.oid = attrelid WHERE attnum > 0 AND NOT attisdropped
 UNION ALL
-SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+SELECT 'index', relname || '.' || indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+  FROM pg_index JOIN ours ON ours.oid = indrelid
 UNION ALL
 SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
 ORDER BY 1, 2

@@ -1,0 +1,56 @@
+"""Commands of the collector: see and replay what was refused."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry
+
+from audit.clock import system_clock
+from audit.options import DATA, Data, Database, Open
+from collector.ingest import Ingest
+from collector.limits import Limits
+from collector.metrics import Metrics
+from collector.quarantine import Quarantine
+
+
+def add_to(app: typer.Typer, opened: Open) -> None:
+    """Add the commands of the collector to `app`."""
+    app.add_typer(_quarantine(opened), name="quarantine")
+
+
+def _quarantine(opened: Open) -> typer.Typer:
+    app = typer.Typer(help="What was refused and kept.", no_args_is_help=True)
+
+    @app.command("list")
+    def listed(
+        integration: Annotated[str | None, typer.Option(help="Only this integration's.")] = None,
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """List what is kept: why it was refused, never what it says."""
+        with opened(data, database) as parts:
+            quarantine = Quarantine(parts.store.work, system_clock)
+            after: str | None = ""
+            while after is not None:
+                page, after = quarantine.list(integration, after)
+                for each in page:
+                    typer.echo(f"{each.id}  {each.integration}  {each.received}  {each.reason}")
+
+    @app.command()
+    def replay(
+        id: Annotated[str, typer.Argument(help="Id of what is kept.")],
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Take what is kept once more, after its cause is mended."""
+        with opened(data, database) as parts:
+            quarantine = Quarantine(parts.store.work, system_clock)
+            ingest = Ingest(parts.store.ledger, quarantine, Limits(), Metrics(CollectorRegistry()))
+            answer, whole = asyncio.run(ingest.replay(quarantine.get(id)))
+            if whole:
+                quarantine.remove(id)
+            typer.echo(answer.body.decode())
+            raise typer.Exit(0 if whole else 1)
+
+    return app

@@ -1,0 +1,80 @@
+"""Commands of drift: apply a policy, see and decide retraining cases.
+
+Decides names, options and what is printed; what happens is decided in `apply` and `steps`.
+"""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.options import DATA, Data, Database, Open
+
+Actor = Annotated[str, typer.Option(help="Who decides; default: the account that runs this.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+
+
+def add_to(app: typer.Typer, opened: Open) -> None:
+    """Add the commands of drift to `app`."""
+
+    @app.command()
+    def apply(
+        file: Annotated[Path, typer.Argument(help="Policy file (kind: policy).")],
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Put a policy in force; the same file twice changes nothing."""
+        from drift.apply import apply_file
+
+        with opened(data, database) as parts:
+            change = apply_file(parts.store, file, getpass.getuser())
+            state = "in force now" if change.changed else "already in force"
+            typer.echo(f"{change.model} {change.revision[:12]}: {state}")
+
+    app.add_typer(_cases(opened), name="cases")
+
+
+def _cases(opened: Open) -> typer.Typer:
+    app = typer.Typer(help="Retraining cases.", no_args_is_help=True)
+
+    @app.command("list")
+    def listed(data: Data = DATA, database: Database = "") -> None:
+        """List cases, newest first."""
+        from drift.steps import list_cases
+
+        with opened(data, database) as parts:
+            for case in list_cases(parts.store):
+                typer.echo(f"{case.id}  {case.model} {case.version}  {case.state}")
+
+    @app.command()
+    def approve(
+        case: Annotated[str, typer.Argument(help="Id of the case.")],
+        reason: Reason,
+        actor: Actor = "",
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Approve a proposed retraining: the scheduler then posts it to the policy's address."""
+        from drift import steps
+
+        with opened(data, database) as parts:
+            done = steps.approve(parts.store, case, actor or getpass.getuser(), reason)
+            typer.echo(f"{done.id}: {done.state}")
+
+    @app.command()
+    def reject(
+        case: Annotated[str, typer.Argument(help="Id of the case.")],
+        reason: Reason,
+        actor: Actor = "",
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Reject a proposed retraining."""
+        from drift import steps
+
+        with opened(data, database) as parts:
+            done = steps.reject(parts.store, case, actor or getpass.getuser(), reason)
+            typer.echo(f"{done.id}: {done.state}")
+
+    return app

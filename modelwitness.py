@@ -1,0 +1,324 @@
+"""modelwitness: command line and composition root.
+
+Decides which objects a process consists of and how they are wired; every decision about events,
+drift or pages is made in the packages. Commands import what they need when they run, so that
+`serve` never loads Evidently and `verify` needs no database.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+import audit.commands
+import collector.commands
+import drift.commands
+from audit.access import Access
+from audit.catalog import Catalog
+from audit.clock import system_clock
+from audit.errors import AuditError
+from audit.options import DATA, Data, Database, Host, Parts, Port
+from audit.settings import AuditSettings
+from audit.store import open_store
+from audit.tokens import Tokens
+from drift.projection import Governance
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+app = typer.Typer(
+    help="Witness of model predictions: an encrypted, provable ledger, drift, retraining.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+DashboardPort = Annotated[int, typer.Option("--dashboard-port", help="Port of the pages.")]
+API_PORT, PAGES_PORT = 8600, 8601
+LOCAL = "127.0.0.1"
+
+
+@contextmanager
+def opened(data: Path, database: str = "", **how: Any) -> Iterator[Parts]:
+    """Open the store with every projection, so that whoever appends keeps all of them current."""
+    store = open_store(
+        AuditSettings.of(data, database),
+        (Catalog(), Governance()),
+        clock=system_clock,
+        random=os.urandom,
+        **how,
+    )
+    try:
+        tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        yield Parts(store, tokens, access)
+    finally:
+        store.close()
+
+
+def application(parts: Parts) -> "Litestar":
+    """Return the HTTP application over an open store."""
+    from drift.api import router as governing
+
+    from audit.api import router as reading
+    from audit.api.application import application as application_of
+    from collector.api import router as collecting
+    from collector.limits import Limits
+
+    return application_of(
+        collecting(parts.store.ledger, parts.tokens, parts.store.work, system_clock, Limits()),
+        reading(parts.store, parts.tokens, parts.access, system_clock),
+        governing(parts.store, parts.tokens, parts.access, system_clock),
+    )
+
+
+@app.command()
+def serve(
+    data: Data = DATA, database: Database = "", host: Host = LOCAL, port: Port = API_PORT
+) -> None:
+    """Take predictions and answer questions over HTTP."""
+    import uvicorn
+
+    with opened(data, database) as parts:
+        uvicorn.run(
+            application(parts),
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+
+
+@app.command()
+def schedule(data: Data = DATA, database: Database = "") -> None:
+    """Judge windows, deliver approved cases, anchor checkpoints: until stopped."""
+    from drift.schedule import run_schedule
+    from drift.settings import DriftSettings
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with opened(data, database) as parts:
+        run_schedule(parts.store, parts.access, DriftSettings.of(), stop)
+
+
+@app.command()
+def dashboard(
+    api: Annotated[str, typer.Option(help="Address of `modelwitness serve`.")] = (
+        f"http://{LOCAL}:{API_PORT}"
+    ),
+    host: Host = LOCAL,
+    port: Port = PAGES_PORT,
+) -> None:
+    """Serve the pages; they speak to the HTTP API as the person who is signed in."""
+    from dashboard.__main__ import main as pages
+
+    pages(["--api", api, "--host", host, "--port", str(port)])
+
+
+@app.command()
+def up(
+    data: Data = DATA,
+    database: Database = "",
+    host: Host = LOCAL,
+    port: Port = API_PORT,
+    dashboard_port: DashboardPort = PAGES_PORT,
+) -> None:
+    """Run serve, schedule and dashboard on this machine, and stop them together."""
+    console = Console()
+    with running(data, database, host, port, dashboard_port, {}) as processes:
+        with opened(data, database) as parts:
+            address = signin_address(parts, host, dashboard_port)
+        console.print(f"API        http://{host}:{port}")
+        console.print(f"Dashboard  {address}", soft_wrap=True)
+        console.print("Stop with Ctrl-C.")
+        raise typer.Exit(wait(processes))
+
+
+@app.command()
+def demo(
+    data: Data = DATA,
+    port: Port = API_PORT,
+    dashboard_port: DashboardPort = PAGES_PORT,
+    every: Annotated[bool, typer.Option("--all", help="Log all 336,776 flights.")] = False,
+    leave: Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")] = False,
+    sample: Annotated[int | None, typer.Option(help="How many flights to log.")] = None,
+) -> None:
+    """Run the main job on real input: the flights that left New York in 2013."""
+    from collector.demo.retrainer import Retrainer
+    from collector.demo.settings import DEFAULT_SAMPLE, DemoSettings
+    from collector.demo.story import run
+    from collector.demo.traffic import INTEGRATIONS
+    from drift.apply import apply_file
+
+    console = Console()
+    with ExitStack() as stack:
+        retrainer = stack.enter_context(Retrainer())
+        with opened(data) as parts:
+            integrations = {
+                name: parts.tokens.issue(name, ["integration"], integration=name, seconds=86_400)
+                for name in INTEGRATIONS
+            }
+            person = parts.tokens.issue("demo", PERSON, seconds=86_400)
+            service = parts.tokens.issue("retrainer", ["retrainer"], seconds=86_400)
+            vkey = parts.store.ledger.vkey
+            address = signin_address(parts, LOCAL, dashboard_port)
+
+        def apply(path: Path) -> None:
+            with opened(data) as parts:
+                apply_file(parts.store, path, "demo")
+
+        environment = {**retrainer.environment, "MODELWITNESS_DRIFT_TICK": "0.5"}
+        processes = stack.enter_context(running(data, "", LOCAL, port, dashboard_port, environment))
+        settings = DemoSettings(
+            api=f"http://{LOCAL}:{port}",
+            dashboard=address,
+            tokens=integrations,
+            person_token=person,
+            retrainer_token=service,
+            data=data,
+            vkey=vkey,
+            apply=apply,
+            stage=retrainer,
+            sample=None if every else sample or DEFAULT_SAMPLE,
+        )
+        status = run(settings, console)
+        if not leave and status == 0:
+            console.print("The pages stay up until you stop them with Ctrl-C.")
+            status = wait(processes)
+        raise typer.Exit(status)
+
+
+PERSON = ["ops", "data_scientist", "compliance"]
+"""Roles of whoever starts the embedded system on their own machine."""
+
+
+@app.command()
+def signin(
+    actor: Annotated[str, typer.Argument(help="Who signs in.")],
+    role: Annotated[list[str] | None, typer.Option(help="Role; repeatable.")] = None,
+    data: Data = DATA,
+    database: Database = "",
+    host: Host = LOCAL,
+    dashboard_port: DashboardPort = PAGES_PORT,
+) -> None:
+    """Print an address with a one-time code that signs a person in to the pages."""
+    with opened(data, database) as parts:
+        typer.echo(signin_address(parts, host, dashboard_port, actor, role or PERSON))
+
+
+def signin_address(
+    parts: Parts, host: str, port: int, actor: str = "operator", roles: list[str] = PERSON
+) -> str:
+    """Return the address of the pages with a code that is good once."""
+    from audit.signin import offer
+
+    code = offer(parts.store.work, actor, roles, clock=system_clock, random=os.urandom)
+    return f"http://{host}:{port}/signin?code={code}"
+
+
+@contextmanager
+def running(
+    data: Path,
+    database: str,
+    host: str,
+    port: int,
+    dashboard_port: int,
+    environment: Mapping[str, str],
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run serve, schedule and dashboard as child processes until the block ends."""
+    store = ["--data", str(data), *(["--database", database] if database else [])]
+    commands = (
+        ["serve", *store, "--host", host, "--port", str(port)],
+        ["schedule", *store],
+        [
+            "dashboard",
+            "--api",
+            f"http://{host}:{port}",
+            "--host",
+            host,
+            "--port",
+            str(dashboard_port),
+        ],
+    )
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "modelwitness", *command],
+                    env={**os.environ, **environment, "DO_NOT_TRACK": "1"},
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
+                )
+            )
+        await_ready(f"http://{host}:{port}/readyz", processes)
+        await_ready(f"http://{host}:{dashboard_port}/_stcore/health", processes)
+        yield processes
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def await_ready(address: str, processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until `address` answers 200; raises `AuditError` when a process ended instead."""
+    import httpx
+
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            if httpx.get(address, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if any(process.poll() is not None for process in processes):
+            raise AuditError("a process ended while starting; its message stands above")
+        if time.monotonic() > deadline:
+            raise AuditError(f"{address} did not answer within 90 seconds")
+        time.sleep(0.05)
+
+
+def wait(processes: list[subprocess.Popen[bytes]]) -> int:
+    """Wait until one of the processes ends (1) or the user stops us (0)."""
+    try:
+        while all(process.poll() is None for process in processes):
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return 0
+    return 1
+
+
+audit.commands.add_to(app, opened)
+collector.commands.add_to(app, opened)
+drift.commands.add_to(app, opened)
+
+
+def main() -> None:
+    """Run the command line; errors of ours end it with one line, not a trace."""
+    try:
+        app()
+    except AuditError as error:
+        remedy = getattr(error, "remedy", "")
+        typer.echo(f"modelwitness: {error}{f' ({remedy})' if remedy else ''}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

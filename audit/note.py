@@ -31,6 +31,7 @@ MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 
 _ED25519 = b"\x01"
+_PRIVATE = "PRIVATE+KEY+"
 _KEY_SIZE = 32
 _DASH = "\N{EM DASH} "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -129,10 +130,9 @@ class Signer:
     @classmethod
     def parse(cls, skey: str) -> Self:
         """Read an skey; raises `Rejected`, without repeating any of it."""
-        prefix, private, rest = skey.partition("PRIVATE+KEY+")
-        if prefix or not private:
-            raise Rejected("a signing key must start with PRIVATE+KEY+")
-        name, seed = _parse_key(rest)
+        if not skey.startswith(_PRIVATE):
+            raise Rejected(f"a signing key must start with {_PRIVATE}")
+        name, seed = _parse_key(skey.removeprefix(_PRIVATE))
         signer = cls(name, seed)
         if signer.skey != skey:
             raise Rejected("the signing key's id or encoding does not match its key")
@@ -151,7 +151,7 @@ class Signer:
     @property
     def skey(self) -> str:
         """The secret in its portable form: keep it out of logs, databases and backups."""
-        return "PRIVATE+KEY+" + _key_text(self.name, self.verifier.key_id, self.seed)
+        return _PRIVATE + _key_text(self.name, self.verifier.key_id, self.seed)
 
     def sign(self, text: str) -> Signature:
         """Signature of the text, whose final newline is part of it."""

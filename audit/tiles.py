@@ -55,15 +55,13 @@ class Tile:
             raise Rejected("not the path of a tile")
         level, number, width = parts.groups()
         index = int(number.replace("x", "").replace("/", ""))
-        if width == str(WIDTH):
-            raise Rejected("a full tile has no width in its path")
         tile = cls(
             None if level == "entries" else int(level),
             index,
             WIDTH if width is None else int(width),
         )
         if tile.path != path:
-            raise Rejected("the number of a tile has no leading groups of zeroes")
+            raise Rejected("not the one path of that tile: leading zeroes or a full width")
         return tile
 
     @property
@@ -159,8 +157,7 @@ def decode_bundle(content: bytes) -> list[bytes]:
     while at < len(content):
         start = at + 2
         at = start + int.from_bytes(content[at:start])
-        # A lone byte of a length also lands beyond the end.
-        if at > len(content) or start > len(content):
+        if at > len(content):
             raise Rejected(f"the bundle ends inside entry {len(entries)}")
         if len(entries) == WIDTH:
             raise Rejected(f"a bundle holds at most {WIDTH} entries")

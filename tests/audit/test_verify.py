@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -346,7 +348,9 @@ def test_an_earlier_checkpoint_that_is_no_use_leaves_the_verdict_open(tmp_path: 
     write_log(tmp_path, entries)
     foreign = checkpoint.sign(Checkpoint(OTHER.name, 5, bytes(32)), [OTHER])
     broken = head_of(entries).replace(b"\n5\n", b"\n4\n")
-    for earlier in (None, b"", b"\xff\xfe", foreign, broken, head_of(entries)[:-10]):
+    line = f"\N{EM DASH} stranger {b64encode(bytes(900_000)).decode()}\n".encode()
+    endless = head_of(entries) + line
+    for earlier in (None, b"", b"\xff\xfe", foreign, broken, endless, head_of(entries)[:-10]):
         report = check(tmp_path, [head_of(entries[:3]), earlier])
         assert report.exit_code == CANNOT_TELL
         assert "number 1" in report.reason
@@ -372,13 +376,19 @@ def test_a_key_that_proves_nothing_is_not_used(tmp_path: Path, vkey: str) -> Non
 
 
 def test_keys_of_low_order_are_refused(tmp_path: Path) -> None:
-    """Under the identity one fixed signature would fit every checkpoint."""
-    write_log(tmp_path, entries_of(5))
+    """Under the identity this one signature would fit every checkpoint."""
+    forged = (1).to_bytes(32, "little") + bytes(32)
+    text = head_of(entries_of(5)).decode().rpartition("\n\n")[0] + "\n"
+    log = write_log(tmp_path, entries_of(5))
     for y in (0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18):
         for sign in (0, 1 << 255):
-            key = (y | sign).to_bytes(32, "little")
-            vkey = note._key_text("low", note._key_id("low", key), key)
-            assert check(tmp_path, vkeys=[vkey]).exit_code == CANNOT_TELL
+            raw = b"\x01" + (y | sign).to_bytes(32, "little")
+            key_id = sha256(SIGNER.name.encode() + b"\n" + raw).digest()[:4]
+            line = f"\N{EM DASH} {SIGNER.name} {b64encode(key_id + forged).decode()}\n"
+            put(log, "checkpoint", f"{text}\n{line}".encode())
+            report = check(log, vkeys=[f"{SIGNER.name}+{key_id.hex()}+{b64encode(raw).decode()}"])
+            assert report.exit_code == CANNOT_TELL
+            assert "not a usable" in report.reason
 
 
 def test_no_key_and_keys_of_two_logs_are_refused(tmp_path: Path) -> None:
@@ -399,6 +409,16 @@ def test_garbage_in_any_file_is_tampering_and_never_a_crash(tmp_path: Path) -> N
         for garbage in GARBAGE:
             with changed(place, lambda _, garbage=garbage: garbage):  # type: ignore[misc] # as above
                 assert check(tmp_path).exit_code == TAMPERED, (place, garbage[:10])
+
+
+def test_a_root_in_a_second_spelling_is_malformed_even_when_signed(tmp_path: Path) -> None:
+    text = head_of(entries_of(3)).decode().rpartition("\n\n")[0] + "\n"
+    place = write_log(tmp_path, entries_of(3)) / "checkpoint"
+    last = text[-3]
+    spelled = text[:-3] + chr(ord(last) + 1) + text[-2:]
+    place.write_bytes(note.sign(spelled, [SIGNER]))
+    report = check(tmp_path)
+    assert (report.exit_code, report.reason) == (TAMPERED, "the checkpoint is malformed")
 
 
 def test_an_oversized_checkpoint_is_tampering(tmp_path: Path) -> None:
@@ -462,7 +482,11 @@ def test_garbage_keys_never_crash(vkey: str) -> None:
 
 
 @contextmanager
-def served(folder: Path, *, zipped: bool = False, version: str = "HTTP/1.1") -> Iterator[str]:
+def served(
+    folder: Path, *, zipped: bool = False, version: str = "HTTP/1.1", rude: bool = False
+) -> Iterator[str]:
+    """A server; a rude one hangs up after each answer without having said so."""
+
     class Answer(BaseHTTPRequestHandler):
         protocol_version = version
         wbufsize = 65_536  # one packet an answer, or each waits for the kernel's timers
@@ -482,6 +506,7 @@ def served(folder: Path, *, zipped: bool = False, version: str = "HTTP/1.1") -> 
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
+                self.close_connection = self.close_connection or rude
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -514,6 +539,12 @@ def test_a_log_is_verified_over_http(
         with absent(tmp_path / "tile/0/001"):
             assert verify.main([url, "--vkey", SIGNER.vkey]) == CANNOT_TELL
     assert verify.main([url, "--vkey", SIGNER.vkey]) == CANNOT_TELL  # nobody answers any more
+
+
+def test_a_server_that_hangs_up_between_requests_is_asked_again(tmp_path: Path) -> None:
+    write_log(tmp_path, entries_of(600))
+    with served(tmp_path, rude=True) as url:
+        assert verify.main([url, "--vkey", SIGNER.vkey]) == OK
 
 
 def test_a_server_that_fails_leaves_the_verdict_open(tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ def test_the_readme_has_commands_to_check() -> None:
     assert any("modelwitness serve" in line for line in commands())
 
 
-@pytest.mark.skipif(not (ROOT / "modelwitness.py").exists(), reason="no command line yet")
 @pytest.mark.parametrize("line", [c for c in commands() if "modelwitness " in c])
 def test_every_modelwitness_command_of_the_readme_exists(line: str) -> None:
     words = shlex.split(line)

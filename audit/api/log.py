@@ -12,7 +12,7 @@ from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from audit.api.reads import Asked, Reads
+from audit.api.reads import OPEN, Asked, Reads
 from audit.errors import NotFound, Rejected
 from audit.problems import documented
 from audit.tiles import WIDTH, Tile
@@ -37,6 +37,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         "/log/{store:str}/checkpoint",
         sync_to_thread=True,
         media_type=MediaType.TEXT,
+        security=OPEN,
         responses=documented(404),
         summary="The newest signed checkpoint",
         tags=["log"],
@@ -51,6 +52,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         "/log/{store:str}/tile/{tile:path}",
         sync_to_thread=True,
         media_type="application/octet-stream",
+        security=OPEN,
         responses=documented(404),
         summary="A hash tile or an entry bundle",
         tags=["log"],

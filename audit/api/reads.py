@@ -25,6 +25,8 @@ from audit.tokens import Tokens
 
 SEARCH = "search_metadata"
 LARGEST = 2**63 - 1
+OPEN: list[dict[str, list[str]]] = [{}]
+"""Security of a route that needs no token, as OpenAPI writes it."""
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from audit import signin
-from audit.api.reads import Asked, Reads
+from audit.api.reads import OPEN, Asked, Reads
 from audit.problems import documented
 from audit.roles import ACTIONS, decide
 
@@ -36,6 +36,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         "/v1/signin",
         status_code=200,
         sync_to_thread=True,
+        security=OPEN,
         responses=documented(400),
         summary="Exchange a one-time code for a session token",
         tags=["session"],

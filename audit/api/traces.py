@@ -58,7 +58,8 @@ class Trace(msgspec.Struct, frozen=True):
     """Everything that the Decision page shows.
 
     `decision` is None for an entry that is about no known prediction, or was erased; `leaf` is
-    None where its bytes are no leaf any more (then the verdict says so).
+    None where its bytes are no leaf any more (then the verdict says so); `looked` is oldest first
+    and ends with this look.
     """
 
     index: int
@@ -164,7 +165,8 @@ def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
         proof=evidence.proof.decode(),
         checkpoint=evidence.checkpoint.decode(),
         looked=[
-            Looked(look.index, look.time, _named(look.actor, sight), look.action) for look in looks
+            Looked(look.index, look.time, _named(look.actor, sight), look.action)
+            for look in reversed(looks)
         ],
     )
 

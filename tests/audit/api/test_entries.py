@@ -202,9 +202,9 @@ def test_a_look_at_an_entry_is_told_to_the_next_one(site: Site) -> None:
     site.search("dpo", model="credit")
     looked = site.get(f"/v1/entries/{index}/trace", "audit").json()["looked"]
     assert [(look["actor"], look["action"]) for look in looked] == [
-        ("audit-person", "trace"),
-        ("dpo-person", "search"),
         ("legal-person", "view"),
+        ("dpo-person", "search"),
+        ("audit-person", "trace"),
     ]
 
 

@@ -15,7 +15,7 @@ from audit import tables
 from audit.clock import Clock
 from audit.compression import Codec
 from audit.database import Database
-from audit.documents import Applied, Projection, View
+from audit.documents import Applied, Projection, StoredView
 from audit.edge import Edge, load
 from audit.errors import Busy, RolledBack
 from audit.events import SYSTEM, SYSTEM_TYPES, Event, event_of, rfc3339
@@ -347,7 +347,7 @@ class Appender:
         database.add_counts(connection, [(*cell, count) for cell, count in counts.items()])
 
     def _project(self, connection: Connection, events: Sequence[Event], first: int) -> None:
-        view = View(connection, self._keys)
+        view = StoredView(connection, self._keys)
         for projection in self._projections:
             wanted = [
                 Applied(first + place, event)

@@ -26,8 +26,32 @@ class Applied(msgspec.Struct, frozen=True):
     event: Event
 
 
-class View:
+class View(Protocol):
     """Documents within one transaction: what `Projection.apply` reads and writes."""
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """Return a document's body, None where there is none."""
+
+    def list(
+        self,
+        kind: str,
+        prefix: str = "",
+        after: str = "",
+        limit: int = 200,
+        *,
+        descending: bool = False,
+    ) -> list[tuple[str, bytes]]:
+        """Return up to `limit` (key, body) whose key starts with `prefix`, by key, past `after`."""
+
+    def put(self, kind: str, key: str, body: bytes) -> None:
+        """Write a document, over one that may be there."""
+
+    def delete(self, kind: str, key: str) -> None:
+        """Remove a document, if it is there."""
+
+
+class StoredView:
+    """The documents of the database, as one transaction sees and changes them."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._connection = connection
@@ -90,6 +114,20 @@ class Projection(Protocol):
         """Remove what was learned of a subject whose key is being destroyed."""
 
 
+class SchemaHistory:
+    """Keeps the fingerprint of the schema as it was last migrated."""
+
+    name = "schema"
+    types = frozenset({"SchemaMigrated"})
+    kinds = frozenset({"schema"})
+
+    def apply(self, entries: Sequence[Applied], view: View) -> None:
+        view.put("schema", "newest", entries[-1].event.body)
+
+    def forget(self, handle: int, view: View) -> None:
+        """Nothing: a schema is about nobody."""
+
+
 class Documents:
     """Reads documents from any thread."""
 
@@ -116,6 +154,6 @@ class Documents:
         with self._database.reading() as connection, self._lock:
             return self._view(connection).list(kind, prefix, after, limit, descending=descending)
 
-    def _view(self, connection: Connection) -> View:
+    def _view(self, connection: Connection) -> StoredView:
         self._keys.refresh(connection, connection.execute(select(head.c.key_epoch)).scalar_one())
-        return View(connection, self._keys)
+        return StoredView(connection, self._keys)

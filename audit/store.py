@@ -15,7 +15,7 @@ from audit import note, tables
 from audit.append import Appender
 from audit.clock import Clock
 from audit.database import Database, open_database
-from audit.documents import Applied, Documents, Projection, View
+from audit.documents import Documents, Projection, SchemaHistory
 from audit.errors import RolledBack, Tampered
 from audit.events import SYSTEM, event_of, rfc3339
 from audit.keys import Keys, create_ring
@@ -27,20 +27,6 @@ from audit.rootkey import Random, RootKey, from_environment, from_file, secret_f
 from audit.settings import AuditSettings
 from audit.signing import CheckpointSigner
 from audit.work import Work
-
-
-class SchemaHistory:
-    """Keeps the fingerprint of the schema as it was last migrated."""
-
-    name = "schema"
-    types = frozenset({"SchemaMigrated"})
-    kinds = frozenset({"schema"})
-
-    def apply(self, entries: Sequence[Applied], view: View) -> None:
-        view.put("schema", "newest", entries[-1].event.body)
-
-    def forget(self, handle: int, view: View) -> None:
-        """Nothing: a schema is about nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,248 @@
+"""fsck: is the database still what was appended?
+
+Decides the checks that need no keys: every leaf canonical and in its place, every payload the one
+its leaf commits to, search columns equal to the leaf, time of logging never decreasing, every tile
+and the root re-derived from stored bytes, and the signed checkpoints that are known from outside
+(the last signed one, anchored ones) continued by this tree. `audit.deep` adds what needs keys.
+Names the first bad index. Reads only; works on a database that no server would open.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import Connection, Row, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from audit import checkpoint, leaf, note, tables
+from audit.checkpoint import Checkpoint
+from audit.database import open_database
+from audit.documents import Projection
+from audit.edge import Edge
+from audit.errors import AuditError, RolledBack, Tampered, Unverifiable
+from audit.merkle import leaf_hash
+from audit.rootkey import NoRootKey, secret_file
+from audit.settings import AuditSettings
+
+OK, TAMPERED, CANNOT_TELL = 0, 1, 2
+_PAGE = 2_048
+Report = Callable[[str], object]
+SeriesNames = dict[int, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk over all entries found besides being sound."""
+
+    size: int
+    missing: list[int] = field(default_factory=list)
+    """Indexes of entries without a payload: an erasure must account for each."""
+
+
+def run(
+    settings: AuditSettings,
+    *,
+    deep: bool,
+    earlier: Sequence[Path],
+    report: Report,
+    projections: Sequence[Projection] = (),
+) -> int:
+    """Check the store that `settings` name; returns 0 sound, 1 tampered, 2 cannot tell."""
+    from audit import deep as deeper
+
+    try:
+        database = open_database(settings.url)
+        with database.reading() as connection:
+            known = known_checkpoints(settings, origin(connection), earlier)
+            walked = walk(connection, known)
+            report(f"{walked.size} entries: leaves, payloads, tiles and root agree")
+            if known:
+                report(f"{len(known)} checkpoints known from outside are continued")
+            if deep:
+                for line in deeper.check(connection, database, settings, projections, walked):
+                    report(line)
+            elif walked.missing:
+                raise Unverifiable(
+                    f"{len(walked.missing)} payloads are gone, the first at entry"
+                    f" {walked.missing[0]}: only --deep can tell whether erasures cover them"
+                )
+    except Tampered as error:
+        report(str(error))
+        return TAMPERED
+    except (AuditError, NoRootKey, SQLAlchemyError, OSError) as error:
+        # A database driver's message may quote values: only its kind is told.
+        told = str(error) if isinstance(error, AuditError | OSError) else type(error).__name__
+        report(f"cannot tell: {told}")
+        return CANNOT_TELL
+    return OK
+
+
+def origin(connection: Connection) -> str:
+    """Return the log's name; raises `Unverifiable` where there is no log."""
+    found = connection.execute(select(tables.head.c.origin)).scalar()
+    if found is None:
+        raise Unverifiable("the database holds no ledger")
+    return str(found)
+
+
+def known_checkpoints(
+    settings: AuditSettings, origin: str, earlier: Sequence[Path]
+) -> list[Checkpoint]:
+    """Return the signed checkpoints that are kept outside the database, smallest first."""
+    paths = list(earlier)
+    last = settings.data / "checkpoints" / "last-signed"
+    if last.exists() and last.read_bytes().strip():
+        paths.append(last)
+    if not paths:
+        return []
+    seed = secret_file(settings.key_directory / "log.key", bytes, create=False)
+    verifier = note.Signer(origin, seed).verifier
+    found = []
+    for path in paths:
+        try:
+            found.append(checkpoint.open(path.read_bytes().rstrip(b"\n") + b"\n", verifier))
+        except AuditError as error:
+            raise Unverifiable(f"{path} is no checkpoint of this log: {error}") from error
+    return sorted(found, key=lambda each: each.size)
+
+
+def walk(connection: Connection, known: Sequence[Checkpoint]) -> Walked:
+    """Re-derive the tree from stored bytes; raises `Tampered` naming the first bad index."""
+    head = connection.execute(select(tables.head)).one()
+    if known and known[-1].size > head.size:
+        raise RolledBack(head.size, known[-1].size)
+    walked = Walked(head.size)
+    names = series_names(connection)
+    edge, logged_us, wanted = Edge(0), 0, list(known)
+    while wanted and wanted[0].size == 0:
+        wanted.pop(0)
+    unused = set(names)
+    for page in _pages(connection, head.size, [each.size for each in wanted]):
+        hashes: list[bytes] = []
+        for row in page:
+            if row.idx != edge.size + len(hashes):
+                raise Tampered("an entry is missing", index=edge.size + len(hashes))
+            logged_us = _check_row(row, head.origin, names, logged_us)
+            unused.discard(row.series)
+            if row.sealed is None:
+                walked.missing.append(row.idx)
+            hashes.append(leaf_hash(row.leaf))
+        edge, tiles = edge.append(hashes)
+        for level, n, content, root in tiles:
+            _check_tile(connection, level, n, content, root)
+        while wanted and wanted[0].size == edge.size:
+            if edge.root() != wanted[0].root:
+                raise Tampered(f"the tree of {edge.size} entries is not the one that was signed")
+            wanted.pop(0)
+    if edge.size != head.size:
+        raise Tampered("an entry is missing", index=edge.size)
+    if edge.root() != head.root:
+        raise Tampered("the stored root is not that of the stored entries")
+    if head.id != 1 or head.logged_us != logged_us:
+        raise Tampered("the head does not agree with the last entry")
+    if unused:
+        raise Tampered("there are series that no entry has")
+    _check_nothing_more(connection, head.size)
+    return walked
+
+
+def series_names(connection: Connection) -> SeriesNames:
+    """Return type, integration, model, version, status and class of every series."""
+    return {row[0]: tuple(row[1:]) for row in connection.execute(select(tables.series))}
+
+
+def _pages(
+    connection: Connection, size: int, stops: Sequence[int]
+) -> Iterator[Sequence[Row[tuple[int, bytes, int, int, bytes | None]]]]:
+    """Yield rows of entry and payload in order, never across a size in `stops`."""
+    entry, payload = tables.entry, tables.payload
+    query = select(
+        entry.c.idx, entry.c.leaf, entry.c.series, entry.c.event_us, payload.c.sealed
+    ).outerjoin(payload, payload.c.idx == entry.c.idx)
+    start = 0
+    pending = sorted({stop for stop in stops if 0 < stop < size})
+    while start < size:
+        end = min([start + _PAGE, size, *(stop for stop in pending[:1])])
+        page = connection.execute(
+            query.where(entry.c.idx >= start, entry.c.idx < end).order_by(entry.c.idx)
+        ).all()
+        if not page:
+            raise Tampered("an entry is missing", index=start)
+        yield page
+        start = end
+        if pending and pending[0] == start:
+            pending.pop(0)
+
+
+def _check_row(
+    row: Row[tuple[int, bytes, int, int, bytes | None]],
+    origin: str,
+    names: SeriesNames,
+    logged_us: int,
+) -> int:
+    """Check one entry against its leaf; return when it was logged."""
+    raw = row.leaf
+    try:
+        fields = leaf.parse(raw)
+    except Tampered as error:
+        raise Tampered(error.what, index=row.idx) from error
+    if fields.log != origin:
+        raise Tampered("a leaf belongs to another log", index=row.idx)
+    if names.get(row.series) != (
+        fields.type,
+        fields.integration,
+        fields.model,
+        fields.version,
+        fields.status,
+        fields.retention,
+    ):
+        raise Tampered("the series of an entry is not that of its leaf", index=row.idx)
+    if row.event_us != fields.event_us:
+        raise Tampered("the search column of an entry is not that of its leaf", index=row.idx)
+    if fields.logged_us < logged_us:
+        raise Tampered("an entry was logged before its predecessor", index=row.idx)
+    sealed = row.sealed
+    if sealed is not None and (
+        len(sealed) != fields.len or leaf.base64(sha256(sealed).digest()) != fields.ct
+    ):
+        raise Tampered("a payload is not the one that its leaf commits to", index=row.idx)
+    return fields.logged_us
+
+
+def _check_tile(connection: Connection, level: int, n: int, hashes: bytes, root: bytes) -> None:
+    stored = connection.execute(
+        select(tables.tile.c.hashes, tables.tile.c.root).where(
+            tables.tile.c.level == level, tables.tile.c.n == n
+        )
+    ).one_or_none()
+    width = 256 ** (level + 1)
+    if stored is None:
+        raise Tampered(f"tile {n} of level {level} is missing", index=n * width)
+    if stored.hashes == hashes and stored.root == root:
+        return
+    bad = n * width
+    if stored.hashes != hashes:
+        place = next(
+            i for i in range(256) if stored.hashes[32 * i : 32 * i + 32] != hashes[32 * i :][:32]
+        )
+        bad += place * 256**level
+    raise Tampered(f"tile {n} of level {level} is not that of its entries", index=bad)
+
+
+def _check_nothing_more(connection: Connection, size: int) -> None:
+    """Raise `Tampered` where there are rows that no entry of the tree accounts for."""
+    for table, column in ((tables.entry, "idx"), (tables.payload, "idx")):
+        beyond = connection.execute(
+            select(func.min(table.c[column])).where(
+                (table.c[column] >= size) | (table.c[column] < 0)
+            )
+        ).scalar()
+        if beyond is not None:
+            raise Tampered(f"{table.name} has a row that is not in the tree", index=int(beyond))
+    full = 0
+    below = size
+    while below := below // 256:
+        full += below
+    if connection.execute(select(func.count()).select_from(tables.tile)).scalar() != full:
+        raise Tampered("there are tiles that the tree does not have")

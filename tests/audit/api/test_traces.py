@@ -1,0 +1,249 @@
+"""The decision trace: one story from all entries, and every kind of tampering shown as failed."""
+
+import sqlite3
+from base64 import b64decode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from audit import checkpoint, merkle, note, tlogproof, trace
+from audit.masking import MASK
+from audit.reader import Leaf, Opened, Page
+from audit.search import Query
+from tests.audit.reading import RANGE, Site, prediction
+
+CHECKS = ("hash", "inclusion", "signature", "retention")
+
+
+def traced(site: Site, index: int, *roles: str) -> dict[str, Any]:
+    answer = site.get(f"/v1/entries/{index}/trace", *(roles or ("compliance",)))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def states(found: dict[str, Any]) -> dict[str, str]:
+    return {name: found["verdict"][name]["state"] for name in CHECKS}
+
+
+def vandalise(site: Site, statement: str, *values: object) -> None:
+    """Write to the database as somebody with its password could, guards taken away first."""
+    connection = sqlite3.connect(Path(site.store.settings.data) / "ledger.db", timeout=10)
+    with connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        connection.execute(statement, values)
+    connection.close()
+
+
+def stored(site: Site, query: str, *values: object) -> bytes:
+    connection = sqlite3.connect(Path(site.store.settings.data) / "ledger.db", timeout=10)
+    found = connection.execute(query, values).fetchone()[0]
+    connection.close()
+    return bytes(found)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def about(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"id": kind, "time": RANGE["from"], "prediction": {"id": "p-0"}, **fields}
+
+
+def test_an_untouched_decision_is_proved_in_all_four_ways(site: Site) -> None:
+    index = site.log(prediction())
+    found = traced(site, index)
+    assert set(states(found).values()) == {"ok"}
+    assert found["verdict"]["verifier"].startswith("modelwitness")
+    assert found["decision"]["inputs"]["city"] == "Secretville"
+    assert found["decision"]["output"] == "secret-decline"
+
+
+def test_the_trace_can_be_verified_by_a_stranger(site: Site) -> None:
+    index = site.log(prediction())
+    found = traced(site, index)
+    verifier = note.Verifier.parse(site.get("/v1/log").json()["vkey"])
+    leaf_hash = merkle.leaf_hash(b64decode(found["canonical"]))
+    signed = tlogproof.verify(tlogproof.parse(found["proof"].encode()), leaf_hash, verifier)
+    assert signed == checkpoint.open(found["checkpoint"].encode(), verifier)
+    text = site.get(f"/v1/entries/{index}/proof").text
+    assert tlogproof.verify(tlogproof.parse(text.encode()), leaf_hash, verifier).size > index
+
+
+def test_the_timeline_joins_what_was_told_about_a_decision(site: Site) -> None:
+    index = site.log(prediction())
+    site.log(about("o", outcome="repaid", label_source="core"), type="OutcomeObserved")
+    site.log(
+        about("h", action="override", reviewer="rita", simulated=True), type="OversightRecorded"
+    )
+    other = prediction(1)
+    site.log(other)
+    moments = [m for m in traced(site, index)["timeline"] if m["type"] != "AccessRecorded"]
+    assert {m["type"] for m in moments} == {
+        "PredictionLogged",
+        "OutcomeObserved",
+        "OversightRecorded",
+    }
+    review = next(m for m in moments if m["type"] == "OversightRecorded")
+    assert (review["actor"], review["simulated"]) == ("rita", True)
+    assert len(moments) == 3
+
+
+def test_an_outcome_leads_to_the_trace_of_its_prediction(site: Site) -> None:
+    index = site.log(prediction())
+    outcome = site.log(about("o", outcome="repaid"), type="OutcomeObserved")
+    found = traced(site, outcome)
+    assert found["index"] == index
+    assert sorted(site.accesses()[-1]["indexes"]) == [index, outcome]
+
+
+def test_an_outcome_before_its_prediction_has_a_trace_without_a_decision(site: Site) -> None:
+    index = site.log(about("o", outcome="repaid"), type="OutcomeObserved")
+    found = traced(site, index)
+    assert found["index"] == index
+    assert found["decision"] is None
+    assert set(states(found).values()) == {"ok"}
+
+
+def test_a_late_explanation_explains_the_decision(site: Site) -> None:
+    bare = prediction()
+    del bare["explanation"]
+    index = site.log(bare)
+    assert traced(site, index)["decision"]["explanation"] is None
+    site.log(about("x", explanation={"reason_codes": ["R07"]}), type="ExplanationAttached")
+    assert traced(site, index)["decision"]["explanation"] == {"reason_codes": ["R07"]}
+    assert traced(site, index, "ops")["decision"]["explanation"] == MASK
+
+
+def test_lineage_comes_from_the_release_when_the_prediction_names_none(site: Site) -> None:
+    index = site.log(prediction())
+    lineage = {"training_run": "run-7", "datasets": [{"name": "loans", "digest": "sha256:1"}]}
+    release = {
+        "id": "v1",
+        "time": RANGE["from"],
+        "model": {"name": "credit", "version": "1", "lineage": lineage},
+    }
+    site.log(release, type="VersionReleased")
+    assert traced(site, index, "ops")["decision"]["lineage"] == lineage
+
+
+def test_an_edited_payload_fails_the_hash_and_shows_nothing_of_it(site: Site) -> None:
+    index = site.log(prediction())
+    sealed = stored(site, "SELECT sealed FROM payload WHERE idx = ?", index)
+    vandalise(site, "UPDATE payload SET sealed = ? WHERE idx = ?", flipped(sealed, 20), index)
+    found = traced(site, index)
+    assert states(found)["hash"] == "failed"
+    assert states(found)["inclusion"] == states(found)["signature"] == "ok"
+    assert found["decision"] is None
+    assert site.get(f"/v1/entries/{index}").status_code == 500
+
+
+def test_an_edited_leaf_fails_hash_and_inclusion(site: Site) -> None:
+    index = site.log(prediction())
+    raw = site.store.reader.leaf(index).raw.replace(b'"model":"credit"', b'"model":"cradit"')
+    vandalise(site, "UPDATE entry SET leaf = ? WHERE idx = ?", raw, index)
+    found = traced(site, index)
+    assert (states(found)["hash"], states(found)["inclusion"]) == ("failed", "failed")
+    assert found["leaf"]["model"] == "cradit"
+
+
+def test_bytes_that_are_no_leaf_fail_without_an_internal_error(site: Site) -> None:
+    index = site.log(prediction())
+    vandalise(site, "UPDATE entry SET leaf = x'7b7d' WHERE idx = ?", index)
+    found = traced(site, index)
+    assert (states(found)["hash"], states(found)["inclusion"]) == ("failed", "failed")
+    assert found["leaf"] is None
+
+
+def test_an_edited_tile_fails_the_inclusion(site: Site) -> None:
+    first = site.log(*(prediction(n) for n in range(300)))
+    assert states(traced(site, first + 3))["inclusion"] == "ok"
+    vandalise(site, "UPDATE tile SET hashes = zeroblob(8192), root = zeroblob(32)")
+    found = traced(site, first + 3)
+    assert states(found)["inclusion"] == "failed"
+    assert states(found)["hash"] == "ok"
+
+
+def test_a_payload_that_is_gone_without_an_erasure_fails(site: Site) -> None:
+    index = site.log(prediction())
+    vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
+    found = traced(site, index)
+    assert (states(found)["hash"], states(found)["retention"]) == ("failed", "failed")
+    assert found["decision"] is None
+    entry = site.get(f"/v1/entries/{index}").json()
+    assert entry["erased"] is True
+
+
+def test_a_payload_that_is_gone_where_erasures_are_logged_is_not_called_fine(site: Site) -> None:
+    index = site.log(prediction())
+    site.log(
+        {"id": "e1", "time": RANGE["from"], "ranges": []},
+        type="ErasureCompleted",
+        by="modelwitness",
+    )
+    vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
+    found = traced(site, index)
+    assert (states(found)["hash"], states(found)["retention"]) == ("unchecked", "unchecked")
+
+
+class Altered:
+    """The real reader, but for a proof that somebody changed on the way."""
+
+    def __init__(self, site: Site, before: bytes, after: bytes) -> None:
+        self._reader = site.store.reader
+        self._before, self._after = before, after
+
+    def leaf(self, index: int) -> Leaf:
+        return self._reader.leaf(index)
+
+    def open(self, indexes: Sequence[int]) -> list[Opened]:
+        return self._reader.open(indexes)
+
+    def search(self, query: Query) -> Page:
+        return self._reader.search(query)
+
+    def prove(self, index: int, size: int | None = None) -> bytes:
+        proof = self._reader.prove(index, size)
+        assert self._before in proof
+        return proof.replace(self._before, self._after, 1)
+
+
+def examined(site: Site, reader: trace.Reads, index: int, vkey: str) -> trace.Verdict:
+    return trace.examine(reader, index, vkey, now_us=site.clock(), verifier="test").verdict
+
+
+def test_a_forged_signature_fails(site: Site) -> None:
+    index = site.log(prediction())
+    last = site.ledger.checkpoint().rstrip(b"\n")[-12:]
+    altered = Altered(site, last, bytes(reversed(last[:8])) + last[8:])
+    verdict = examined(site, altered, index, site.ledger.vkey)
+    assert verdict.signature.state == "failed"
+    assert verdict.inclusion.state == "ok"
+
+
+def test_a_checkpoint_of_another_size_fails_signature_and_inclusion(site: Site) -> None:
+    index = site.log(prediction())
+    size = site.store.reader.size()
+    altered = Altered(site, f"\n{size}\n".encode(), f"\n{size + 1}\n".encode())
+    verdict = examined(site, altered, index, site.ledger.vkey)
+    assert verdict.signature.state == "failed"
+    assert verdict.inclusion.state == "failed"
+
+
+def test_a_key_that_did_not_sign_is_no_verdict(site: Site) -> None:
+    index = site.log(prediction())
+    other = note.Signer.generate(site.ledger.origin, lambda n: b"\x07" * n).vkey
+    verdict = examined(site, site.store.reader, index, other)
+    assert verdict.signature.state == "unchecked"
+
+
+def test_an_unknown_retention_class_is_not_called_fine(site: Site) -> None:
+    index = site.log(prediction(context={"retention_class": "brief"}))
+    assert states(traced(site, index))["retention"] == "unchecked"
+
+
+def test_the_floor_of_the_class_is_told(site: Site) -> None:
+    index = site.log(prediction())
+    assert "184 days" in traced(site, index)["verdict"]["retention"]["detail"]

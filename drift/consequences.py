@@ -61,11 +61,11 @@ class Consequences:
         if "shift" in alerts.wanted(verdict) and policy.actions.retrain is not None:
             self._propose(document, policy.actions.retrain, verdict)
 
-    def judged(self, verdict: Verdict) -> None:
-        """Resolve that the model could not be judged: it was."""
-        alert = self._standing(verdict.model.name, "-", ALL, "unjudged")
+    def judged(self, policy: Policy, index: int) -> None:
+        """Resolve that the model could not be judged: the verdict at `index` shows that it was."""
+        alert = self._standing(policy.model, "-", ALL, "unjudged")
         if alert is not None:
-            evidence = steps.evidence_of(self._store, verdict.index)
+            evidence = steps.evidence_of(self._store, index)
             self._resolve(alert, "windows are judged again", evidence)
 
     def not_judged(self, policy: Policy, failure: str) -> None:

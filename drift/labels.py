@@ -10,6 +10,7 @@ Hides Parquet.
 
 import hashlib
 import io
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -63,6 +64,12 @@ class Export:
     parquet: bytes
     digest: str
     rows: int
+
+    @property
+    def repr_digest(self) -> str:
+        """The digest as the header of RFC 9530 has it."""
+        raw = bytes.fromhex(self.digest.removeprefix("sha256:"))
+        return f"sha-256=:{b64encode(raw).decode()}:"
 
 
 class _Said(Struct, frozen=True):

@@ -63,7 +63,10 @@ class Governance:
     """The projection of drift; handed to the store by the composition root."""
 
     name = "governance"
-    types = cases.CASE_EVENTS | alerts.ALERT_EVENTS | frozenset({"PolicyChanged", "DriftMeasured"})
+    types = cases.CASE_EVENTS | alerts.ALERT_EVENTS | {"PolicyChanged", "DriftMeasured"}
+    kinds = frozenset(
+        {"policy", "drift", "drift-progress", "alert", "alert-standing", "case", "retraining"}
+    )
 
     def apply(self, entries: Sequence[Applied], view: View) -> None:
         """Bring the documents up to date with these entries."""

@@ -105,13 +105,15 @@ class Scheduler:
         for due in due_windows(self._store, policy, self._clock()):
             if (stop is not None and stop.is_set()) or not self._leads():
                 break
-            self._judge_window(policy, due)
+            index = self._judge_window(policy, due)
             judged += 1
+            self._consequences.judged(policy, index)
             self._consequences.of_model(document, policy)
             self._challenger.consider(policy)
         return judged
 
-    def _judge_window(self, policy: Policy, due: Due) -> None:
+    def _judge_window(self, policy: Policy, due: Due) -> int:
+        """Append the verdicts of a window; return the entry of the first, that of all rows."""
         history = verdicts.history(
             self._store.documents,
             policy.model,
@@ -127,7 +129,7 @@ class Scheduler:
             due.version,
             {segment: [_plain(each) for each in known] for segment, known in history.items()},
         )
-        self._store.ledger.append(_measured(bodies))
+        return self._store.ledger.append(_measured(bodies))[0].index
 
     def _reference(self, policy: Policy, window: Window) -> Columns:
         span = reference_of(policy, window)

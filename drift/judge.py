@@ -17,6 +17,7 @@ import numpy as np
 from audit.events import rfc3339
 from drift import faults, pair, rule
 from drift.columns import Columns
+from drift.errors import NotRendered
 from drift.faults import Fault
 from drift.pair import CountedPair, NumericPair, Pair, Tally
 from drift.policy import ColumnRule, Policy
@@ -86,7 +87,8 @@ def judge_segments(
     """One body for all rows, then one for each segment, corrected together.
 
     Segments are the reference's `MAX_SEGMENTS` most frequent values of each segment path, named
-    "inputs.origin=JFK"; `history` is keyed by those names and "all".
+    "inputs.origin=JFK"; `history` is keyed by those names and "all". A segment gets a report only
+    where it shifted: drawing takes longer than judging.
     """
     sides = {ALL: (reference, current)} | _segments(reference, current)
     return _judge(policy, window, sides, version, history or {})
@@ -209,7 +211,8 @@ def _body(
     steps = [rule.step(policy.rule, past) for past in history]
     confirmation = rule.confirm(policy.rule, steps, rule.step(policy.rule, body))
     body["confirmation"] = msgspec.structs.asdict(confirmation)
-    body["report"] = _report(columns, sides, body["id"])
+    wanted = segment == ALL or bool(body["drifted"])
+    body["report"] = _report(columns, sides, body["id"]) if wanted else None
     return body
 
 
@@ -282,6 +285,7 @@ def _column(one: _Judged) -> Body:
 
 
 def _report(columns: list[_Judged], sides: tuple[Columns, Columns], seed: str) -> Body | None:
+    """The report of the tested columns; None without any, or where it cannot be drawn."""
     tested = [one for one in columns if one.test is not None]
     if not tested:
         return None
@@ -300,7 +304,10 @@ def _report(columns: list[_Judged], sides: tuple[Columns, Columns], seed: str) -
         )
         for one in tested
     ]
-    return evidence.report(drawn, seed)
+    try:
+        return evidence.report(drawn, seed)
+    except NotRendered:
+        return None  # a picture that fails must not cost the verdict
 
 
 def _showable(both: Pair) -> frozenset[str]:

@@ -42,6 +42,9 @@ Index = Annotated[int, PathParameter(ge=0, le=2**63 - 1, description="Number of 
 Id = Annotated[str, PathParameter(max_length=128, description="Id of the case or alert")]
 Name = Annotated[str | None, QueryParameter(pattern=NAME_PATTERN)]
 Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next` of a page")]
+AlertStates = Annotated[
+    Literal["raised", "acknowledged", "resolved"] | None, QueryParameter(name="state")
+]
 From = Annotated[str | None, QueryParameter(name="from", max_length=64, description="RFC 3339")]
 To = Annotated[str | None, QueryParameter(name="to", max_length=64, description="RFC 3339")]
 
@@ -290,12 +293,12 @@ def _alert_routes(of: Governing) -> Sequence[HTTPRouteHandler]:
     )
     def list_alerts(
         request: Asked,
-        state: Literal["raised", "acknowledged", "resolved"] | None = None,
+        standing: AlertStates = None,
         cursor: Cursor = None,
     ) -> Alerts:
         """Of one state, or all."""
         of.reads(request.user)
-        return Alerts(*listing.alerts(of.store.documents, state, cursor))
+        return Alerts(*listing.alerts(of.store.documents, standing, cursor))
 
     @post(
         "/v1/alerts/{alert:str}/acknowledge",

@@ -1,0 +1,116 @@
+"""Lineage as a graph: the chain behind a version, and what came of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from audit.catalog import Released
+from audit.governed import Alert, Case, Named, Span, Verdict
+from audit.lineage import MOST, Graph, Sources, graph
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    type: str
+    integration: str
+    model: str
+    version: str
+    count: int = 10
+    first_us: int = 0
+    last_us: int = 60_000_000
+
+
+LINEAGE: dict[str, Any] = {
+    "training_run": "run-7",
+    "datasets": [{"name": "loans", "digest": "sha256:1"}],
+    "feature_set": "features-3",
+    "code_commit": "abc",
+}
+WINDOW = Span("2013-02-01T00:00:00Z", "2013-03-01T00:00:00Z")
+SOURCES = Sources(
+    series=[
+        Row("PredictionLogged", "web", "credit", "1"),
+        Row("PredictionLogged", "batch", "credit", "1", 5),
+        Row("PredictionLogged", "web", "credit", "2"),
+        Row("PredictionLogged", "web", "other", "1"),
+        Row("OutcomeObserved", "web", "-", "-", 4),
+        Row("OversightRecorded", "web", "credit", "1", 2),
+    ],
+    versions=[
+        Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", LINEAGE),
+        Released("credit", "2", 9, "2013-03-05T00:00:00Z", "web", {}, case="c1"),
+    ],
+    verdicts=[Verdict(Named("credit", "1"), WINDOW, "shift", 6)],
+    alerts=[Alert("a1", "credit", "1", "raised", 7, incident=WINDOW.start, case="c1")],
+    cases=[Case("c1", "credit", "1", "closed", candidate="2", windows=(WINDOW,))],
+)
+
+
+def drawn(version: str | None = "1", depth: int = 6, sources: Sources = SOURCES) -> Graph:
+    return graph(sources, "credit", version, depth)
+
+
+def edges(found: Graph) -> set[tuple[str, str]]:
+    return {(each.source, each.target) for each in found.edges}
+
+
+def test_the_chain_runs_from_dataset_to_case_and_on_to_the_next_version() -> None:
+    drift = "drift:credit 1 all 2013-02-01T00:00:00Z"
+    assert edges(drawn()) >= {
+        ("dataset:sha256:1", "training_run:run-7"),
+        ("training_run:run-7", "version:credit 1"),
+        ("feature_set:features-3", "version:credit 1"),
+        ("version:credit 1", "predictions:credit 1"),
+        ("integration:web", "predictions:credit 1"),
+        ("predictions:credit 1", drift),
+        (drift, "alert:a1"),
+        ("alert:a1", "case:c1"),
+        ("case:c1", "version:credit 2"),
+        ("predictions:credit 1", "oversight:credit 1"),
+        ("predictions:credit 1", "outcomes:web"),
+    }
+
+
+def test_edges_carry_how_many_events_make_them() -> None:
+    counts = {(e.source, e.target): e.count for e in drawn().edges}
+    assert counts["integration:batch", "predictions:credit 1"] == 5
+    assert counts["version:credit 1", "predictions:credit 1"] == 15
+
+
+def test_every_edge_joins_two_nodes_that_are_there() -> None:
+    for depth in range(1, 7):
+        found = drawn(depth=depth)
+        ids = {node.id for node in found.nodes}
+        assert all({edge.source, edge.target} <= ids for edge in found.edges)
+
+
+def test_depth_counts_edges_from_the_version() -> None:
+    near = {node.id for node in drawn(depth=1).nodes}
+    assert "training_run:run-7" in near
+    assert "dataset:sha256:1" not in near
+    assert "dataset:sha256:1" in {node.id for node in drawn(depth=2).nodes}
+
+
+def test_a_version_of_unknown_origin_is_not_ok() -> None:
+    status = {node.id: node.status for node in drawn().nodes}
+    assert status["version:credit 1"] == "ok"
+    assert status["version:credit 2"] == "warn"
+    assert status["drift:credit 1 all 2013-02-01T00:00:00Z"] == "bad"
+
+
+def test_other_models_are_not_in_the_graph() -> None:
+    assert not [node for node in drawn(None).nodes if "other" in node.id]
+
+
+def test_an_unknown_version_has_no_graph() -> None:
+    assert drawn("9").nodes == []
+
+
+def test_what_is_too_much_to_draw_is_counted() -> None:
+    datasets = [{"name": f"d{n}", "digest": f"sha256:{n}"} for n in range(MOST + 37)]
+    lineage = {**LINEAGE, "datasets": datasets}
+    released = [Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", lineage)]
+    found = drawn(sources=Sources(series=[], versions=released))
+    assert len(found.nodes) == MOST + 1
+    left = found.nodes[-1]
+    # The version, its run and its feature set are nodes too.
+    assert (left.kind, left.detail["count"]) == ("more", 37 + 3)

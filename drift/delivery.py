@@ -105,21 +105,21 @@ def _pinned(url: str) -> tuple[httpx.URL, str, str]:
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
         raise Undeliverable("the address is no http(s) URL without credentials", final=True)
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    explicit = _explicitly_local(parsed.host)
+    explicit = explicitly_local(parsed.host)
     try:
         found = socket.getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise Undeliverable("the name in the address does not resolve") from error
     for *_, address in found:
         number = ip_address(str(address[0]).partition("%")[0])
-        if _allowed(number, explicit):
+        if allowed(number, explicit=explicit):
             return parsed.copy_with(host=str(number)), parsed.netloc.decode(), parsed.host
     raise Undeliverable(
         "the address leads to this machine or to a link-local one without saying so", final=True
     )
 
 
-def _explicitly_local(host: str) -> bool:
+def explicitly_local(host: str) -> bool:
     if host == "localhost":
         return True
     try:
@@ -128,7 +128,7 @@ def _explicitly_local(host: str) -> bool:
         return False
 
 
-def _allowed(number: Address, explicit: bool) -> bool:
+def allowed(number: Address, *, explicit: bool) -> bool:
     if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
         number = number.ipv4_mapped
     if number.is_loopback:

@@ -17,7 +17,7 @@ from audit.clock import Clock
 from audit.events import rfc3339
 from audit.store import Store
 from drift import delivery, steps
-from drift.alerts import SCHEDULER, alert_id, system_event
+from drift.alerts import SCHEDULER, alert_id, series_key, settled, system_event
 from drift.apply import in_force
 from drift.cases import Case, Named
 from drift.errors import IllegalStep, Undeliverable, Unknown
@@ -97,7 +97,23 @@ class Outbox:
                 clock=self._clock,
             )
         work.done(KIND, case_id)
+        self._reached(case)
         return True
+
+    def _reached(self, case: Case) -> None:
+        """Resolve that the retrainer was not reached."""
+        key = series_key(case.model, case.version, case.segment, "undelivered")
+        stored = self._store.documents.get("alert-standing", key)
+        if stored is not None:
+            alert = steps.alert_of(self._store, stored.decode())
+            told = settled(
+                "AlertResolved",
+                alert,
+                actor=SCHEDULER,
+                reason="the retrainer was reached",
+                now=rfc3339(self._clock()),
+            )
+            self._store.ledger.append([told])
 
     def _post(self, case: Case, attempt: int) -> dict[str, Any]:
         retrain = self._retrain(case)

@@ -2,8 +2,6 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -27,23 +25,10 @@ from tests.drift.governance import (
     QuickJudge,
     access_to,
     ledger_of,
-    opened,
     predict,
 )
 
 NOWHERE = RETRAIN % "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: HandClock) -> Iterator[Store]:
-    found = opened(tmp_path / "data", clock)
-    yield found
-    found.close()
 
 
 def scheduler(store: Store, clock: HandClock, judge: Any = None, holder: str = "a") -> Scheduler:

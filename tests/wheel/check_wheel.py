@@ -79,7 +79,7 @@ def a_prediction_gets_a_receipt_that_verifies(url: str, data: str, log: Path) ->
     receipt = answer.json()
     assert receipt["tree_size"] > receipt["index"] >= 0
     assert receipt["duplicate"] is False
-    reader = made(run("tokens", "create", "--data", data, "--role", "audit"))
+    reader = made(run("tokens", "create", "--data", data, "--role", "audit", "--actor", "checker"))
     described = httpx.get(f"{url}/v1/log", headers={"Authorization": f"Bearer {reader}"})
     assert described.status_code == 200, described.text
     vkey = json.loads(described.text)["vkey"]

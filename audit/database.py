@@ -21,7 +21,7 @@ from audit.errors import Busy
 
 Row = Sequence[int | bytes | str | None]
 _WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
-_SQLITE_ROWS = (256, 64, 16, 4, 1)
+_SQLITE_ROWS = (1024, 256, 64, 16, 4, 1)
 _SQLITE_KEYS = 512
 
 

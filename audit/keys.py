@@ -17,12 +17,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from audit.errors import NotFound, Tampered
 from audit.rootkey import Random, RootKey
 from audit.seal import SubjectKey
-from audit.tables import key_ring, subject_key
+from audit.tables import key_ring
 
 LEDGER_HANDLE = 0
 PREDICTION_FIELD, REFERENCE_FIELD = 1, 2
@@ -74,7 +74,6 @@ class Keys:
         self._store_version = 0
         self._by_handle: OrderedDict[int, SubjectKey] = OrderedDict()
         self._by_tag: OrderedDict[bytes, int] = OrderedDict()
-        self._next_handle = 0
         self.index: IndexKeys
 
     def refresh(self, connection: Connection, epoch: int) -> None:
@@ -95,17 +94,15 @@ class Keys:
             raise NotFound("the store has no keys: run modelwitness migrate")
         self._epoch = epoch
 
-    def next_handle(self, connection: Connection) -> None:
-        """Learn the first free handle: call once per transaction, under the write lock."""
-        newest = connection.execute(select(func.max(subject_key.c.handle))).scalar()
-        self._next_handle = 0 if newest is None else newest + 1
+    def forget(self) -> None:
+        """Drop every cached key, those of rows that never came to be committed included."""
+        self._epoch = -1
 
-    def create(self, tag: bytes | None) -> tuple[SubjectKey, SubjectRow]:
-        """Return a new subject key and the row to insert; it counts only if that commits."""
-        handle = self._next_handle
-        self._next_handle += 1
+    def create(self, handle: int, tag: bytes | None) -> tuple[SubjectKey, SubjectRow]:
+        """Return a new subject key, cached, and the row that must be inserted with it."""
         secret = self._random(32)
         key = SubjectKey(handle, 1, AESGCM(secret))
+        self._remember(tag, key)
         return key, (handle, tag, 1, self._store_version, self.wrap_subject(secret, handle, 1))
 
     def wrap_subject(self, secret: bytes, handle: int, version: int) -> bytes:
@@ -129,17 +126,6 @@ class Keys:
         """The newest store key's version."""
         return self._store_version
 
-    def remember(self, keys: Iterable[tuple[bytes | None, SubjectKey]]) -> None:
-        """Cache keys whose rows are committed."""
-        for tag, key in keys:
-            self._by_handle[key.handle] = key
-            if tag is not None:
-                self._by_tag[tag] = key.handle
-        while len(self._by_handle) > _CACHED_SUBJECTS:
-            self._by_handle.popitem(last=False)
-        while len(self._by_tag) > _CACHED_SUBJECTS:
-            self._by_tag.popitem(last=False)
-
     def cached_tag(self, tag: bytes) -> SubjectKey | None:
         """Return the cached key of a subject, if any."""
         handle = self._by_tag.get(tag)
@@ -155,9 +141,18 @@ class Keys:
         for handle, tag, version, store_version, wrapped in rows:
             secret = self.unwrap_subject(handle, version, store_version, bytes(wrapped))
             key = SubjectKey(handle, version, AESGCM(secret))
-            self.remember([(None if tag is None else bytes(tag), key)])
+            self._remember(None if tag is None else bytes(tag), key)
             keys.append(key)
         return keys
+
+    def _remember(self, tag: bytes | None, key: SubjectKey) -> None:
+        self._by_handle[key.handle] = key
+        if tag is not None:
+            self._by_tag[tag] = key.handle
+        while len(self._by_handle) > _CACHED_SUBJECTS:
+            self._by_handle.popitem(last=False)
+        while len(self._by_tag) > _CACHED_SUBJECTS:
+            self._by_tag.popitem(last=False)
 
     def seal_state(self, plain: bytes, kind: str, key: str) -> bytes:
         """Return a projection's or work item's body under the store key."""

@@ -1,8 +1,9 @@
 """The ledger: takes events from any thread and answers when they are durable and signed.
 
 Decides group commit without a timer: while one transaction commits, arrivals gather; the next one
-takes them all (up to a bound). Decides back-pressure: beyond a bound, `submit` refuses at once.
-Hides the writer thread, the transaction and the signature.
+takes them all (up to a bound) and is prepared meanwhile. Decides back-pressure: beyond a bound,
+`submit` refuses at once. Hides two threads, the transaction and the signature. Whatever goes wrong
+with a group that was prepared ahead, it is prepared and committed again under the lock, alone.
 """
 
 import threading
@@ -11,9 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
-from audit.append import Appended, Appender
+from audit.append import Appender
+from audit.database import Database
 from audit.errors import AuditError, Busy, RolledBack
 from audit.events import Event
+from audit.prepare import Appended, Prepared, Preparer, Tip
 from audit.signing import CheckpointSigner
 
 Answers = Future[list[Appended]]
@@ -28,11 +31,20 @@ class _Submission(NamedTuple):
     answers: Answers
 
 
+class _Ahead(NamedTuple):
+    """A group that is prepared and waits for the transaction before it."""
+
+    group: list[_Submission]
+    prepared: Prepared
+
+
 class Ledger:
-    """One append-only log, written by one thread of this process at a time."""
+    """One append-only log, written by one transaction of this process at a time."""
 
     def __init__(
         self,
+        database: Database,
+        preparer: Preparer,
         appender: Appender,
         signer: CheckpointSigner,
         committed: Callable[[], tuple[int, bytes]],
@@ -41,17 +53,26 @@ class Ledger:
         most_together: int = MOST_TOGETHER,
     ) -> None:
         """`committed` returns size and root of the stored tree."""
+        self._database = database
+        self._preparer = preparer
         self._appender = appender
         self._signer = signer
         self._committed = committed
         self._most_waiting = most_waiting
         self._most_together = most_together
+        self._changed = threading.Condition()
         self._arrivals: deque[_Submission] = deque()
+        self._ahead: deque[_Ahead] = deque()
         self._waiting = 0
-        self._wake = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._thread.start()
+        self._prepared_all = False
+        self._tip: Tip | None = None
+        self._threads = [
+            threading.Thread(target=work, name=f"ledger-{name}", daemon=True)
+            for name, work in (("prepare", self._prepare_all), ("commit", self._commit_all))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def origin(self) -> str:
@@ -78,14 +99,14 @@ class Ledger:
         if not events:
             answers.set_result([])
             return answers
-        with self._wake:
+        with self._changed:
             if self._closed:
                 raise Busy("the ledger is closing")
             if self._waiting and self._waiting + len(events) > self._most_waiting:
                 raise Busy("the ledger has more waiting than it can take now")
             self._waiting += len(events)
             self._arrivals.append(_Submission(events, answers))
-            self._wake.notify()
+            self._changed.notify_all()
         return answers
 
     def append(self, events: Sequence[Event]) -> list[Appended]:
@@ -95,7 +116,7 @@ class Ledger:
     def checkpoint(self) -> bytes:
         """Return a signed checkpoint that covers all that is committed.
 
-        Raises `Tampered` where the database holds less than was signed before.
+        Raises `RolledBack` where the database holds less than was signed before.
         """
         signed = self._signed_size()
         size, root = self._committed()
@@ -105,23 +126,42 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, then stop."""
-        with self._wake:
+        with self._changed:
             self._closed = True
-            self._wake.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         self._signer.close()
 
-    def _run(self) -> None:
+    def _prepare_all(self) -> None:
         while group := self._next_group():
-            self._commit(group)
-            with self._wake:
-                self._waiting -= sum(len(submission.events) for submission in group)
+            if self._tip is None:
+                self._append_alone(group)
+                continue
+            try:
+                ahead = list(self._ahead)
+                with self._database.reading() as connection:
+                    prepared = self._preparer.prepare(
+                        connection,
+                        self._tip,
+                        _events(group),
+                        [each.prepared for each in ahead],
+                    )
+            except Exception:  # noqa: BLE001 - done again alone, where every error is answered
+                self._await_commits()
+                self._append_alone(group)
+                continue
+            self._hand_over(_Ahead(group, prepared))
+        with self._changed:
+            self._prepared_all = True
+            self._changed.notify_all()
 
     def _next_group(self) -> list[_Submission]:
         """Wait for arrivals and take them; nothing means closed."""
-        with self._wake:
-            while not self._arrivals and not self._closed:
-                self._wake.wait()
+        with self._changed:
+            # One group commits, one waits prepared: preparing more would only age.
+            while (not self._arrivals and not self._closed) or len(self._ahead) > 1:
+                self._changed.wait()
             group: list[_Submission] = []
             count = 0
             while self._arrivals:
@@ -131,27 +171,87 @@ class Ledger:
                 group.append(self._arrivals.popleft())
             return group
 
-    def _commit(self, group: list[_Submission]) -> None:
-        events = [event for submission in group for event in submission.events]
+    def _hand_over(self, ahead: _Ahead) -> None:
+        with self._changed:
+            if self._tip is ahead.prepared.base:
+                self._tip = ahead.prepared.tip
+                self._ahead.append(ahead)
+                self._changed.notify_all()
+                return
+        # A group before this one failed after this was prepared: it stands on nothing.
+        self._append_alone(ahead.group)
+
+    def _await_commits(self) -> None:
+        with self._changed:
+            while self._ahead:
+                self._changed.wait()
+
+    def _commit_all(self) -> None:
+        while True:
+            with self._changed:
+                while not self._ahead:
+                    if self._prepared_all:
+                        return
+                    self._changed.wait()
+                first = self._ahead[0]
+            try:
+                self._appender.commit(first.prepared, self._signed_size())
+                self._signer.sign(first.prepared.tip.edge.size, first.prepared.tip.root)
+            except Exception:  # noqa: BLE001 - done again alone, where every error is answered
+                self._start_over()
+            else:
+                self._answer(first.group, first.prepared)
+                with self._changed:
+                    self._ahead.popleft()
+                    self._changed.notify_all()
+
+    def _start_over(self) -> None:
+        """Give every group that was prepared ahead back to be done alone, in order."""
+        with self._changed:
+            for each in reversed(self._ahead):
+                self._arrivals.extendleft(reversed(each.group))
+            self._ahead.clear()
+            self._tip = None
+            self._changed.notify_all()
+
+    def _append_alone(self, group: list[_Submission]) -> None:
+        """Prepare and commit under the lock; nothing is ahead of this group."""
         try:
-            grown = self._appender.append(events, self._signed_size())
-            self._signer.sign(grown.size, grown.root)
+            prepared = self._appender.append(self._preparer, _events(group), self._signed_size())
+            self._signer.sign(prepared.tip.edge.size, prepared.tip.root)
         except AuditError as error:
-            for submission in group:
-                submission.answers.set_exception(error)
-        except Exception as error:  # noqa: BLE001 - whatever one submission did to us must not fail the others
+            self._tip = None
+            self._fail(group, error)
+        except Exception as error:  # noqa: BLE001 - one submission's fault must not fail others
+            self._tip = None
             if len(group) == 1:
-                group[0].answers.set_exception(error)
+                self._fail(group, error)
             else:
                 for submission in group:
-                    self._commit([submission])
+                    self._append_alone([submission])
         else:
-            start = 0
-            for submission in group:
-                end = start + len(submission.events)
-                submission.answers.set_result(grown.answers[start:end])
-                start = end
+            self._tip = prepared.tip
+            self._answer(group, prepared)
+
+    def _answer(self, group: list[_Submission], prepared: Prepared) -> None:
+        with self._changed:
+            self._waiting -= len(prepared.answers)
+        start = 0
+        for submission in group:
+            end = start + len(submission.events)
+            submission.answers.set_result(prepared.answers[start:end])
+            start = end
+
+    def _fail(self, group: list[_Submission], error: Exception) -> None:
+        with self._changed:
+            self._waiting -= sum(len(submission.events) for submission in group)
+        for submission in group:
+            submission.answers.set_exception(error)
 
     def _signed_size(self) -> int:
         last = self._signer.last
         return 0 if last is None else last.size
+
+
+def _events(group: list[_Submission]) -> list[Event]:
+    return [event for submission in group for event in submission.events]

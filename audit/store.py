@@ -18,10 +18,11 @@ from audit.database import Database, open_database
 from audit.documents import Documents, Projection, SchemaHistory
 from audit.errors import RolledBack, Tampered
 from audit.events import SYSTEM, event_of, rfc3339
-from audit.keys import Keys, create_ring
+from audit.keys import LEDGER_HANDLE, Keys, create_ring
 from audit.ledger import Ledger
 from audit.merkle import EMPTY_ROOT
 from audit.migrate import fingerprint, migrate, require_newest
+from audit.prepare import Preparer
 from audit.reader import Reader
 from audit.rootkey import Random, RootKey, from_environment, from_file, secret_file
 from audit.settings import AuditSettings
@@ -76,8 +77,9 @@ def open_store(
         note.Signer(origin, seed), settings.data / "checkpoints" / "last-signed"
     )
     everything = (SchemaHistory(), *projections)
-    appender = Appender(database, Keys(root, origin, random), origin, everything, clock, random)
-    ledger = Ledger(appender, signer, lambda: _committed(database))
+    preparer = Preparer(database, Keys(root, origin, random), origin, clock, random)
+    appender = Appender(database, Keys(root, origin, random), everything)
+    ledger = Ledger(database, preparer, appender, signer, lambda: _committed(database))
     reader = Reader(database, Keys(root, origin, random), ledger)
     documents = Documents(database, Keys(root, origin, random))
     work = Work(database, Keys(root, origin, random), clock)
@@ -118,7 +120,7 @@ def _origin(database: Database, root: RootKey, random: Random) -> str:
             create_ring(connection, root, origin, random)
             keys = Keys(root, origin, random)
             keys.refresh(connection, 1)
-            _, row = keys.create(None)  # handle 0: the ledger's own key
+            _, row = keys.create(LEDGER_HANDLE, None)  # handle 0: the ledger's own key
             database.insert(connection, tables.subject_key, [row])
     return str(origin)
 

@@ -8,8 +8,8 @@ from base64 import b64encode
 
 import msgspec
 
-from audit.append import Appended
 from audit.errors import AuditError
+from audit.prepare import Appended
 from audit.problems import Problem, problem_from, problem_of
 from collector.errors import CollectorError, Conflicting
 

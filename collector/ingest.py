@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
-from audit.append import Appended
 from audit.events import Event
+from audit.prepare import Appended
 from collector import answers
 from collector.answers import Batch, RejectedItem
 from collector.delivery import Delivery, Reading, Refusal, producer_id, read, read_each

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from audit.append import Appended
 from audit.errors import AuditError
 from audit.events import Event
+from audit.prepare import Appended
 
 Waiter = asyncio.Future[Appended]
 

@@ -53,24 +53,26 @@ def router(
     metrics = Metrics(registry)
     quarantine = Quarantine(work, clock)
     ingest = Ingest(ledger, quarantine, limits, metrics)
-    entrance = Entrance(ingest.take, limits, metrics)
+    entrance = Entrance(ingest.take, tokens, limits, metrics)
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)
         return answer(answers.refusal(error, error.quarantine), error.headers)
 
-    guarded = Router(
-        "/v1",
+    held = Router(
+        "/v1/quarantine",
         guards=[authenticated(tokens)],
-        route_handlers=[
-            *(_native(entrance, address) for address in NATIVE),
-            _cloudevents(entrance),
-            *holding.routes(quarantine, ingest),
-        ],
+        route_handlers=holding.routes(quarantine, ingest),
     )
     return Router(
         "/",
-        route_handlers=[guarded, _handshake(), *health.routes(ledger, work, registry)],
+        route_handlers=[
+            *(_native(entrance, address) for address in NATIVE),
+            _cloudevents(entrance),
+            _handshake(),
+            held,
+            *health.routes(ledger, work, registry),
+        ],
         exception_handlers={CollectorError: refused},
     )
 
@@ -80,7 +82,7 @@ def _native(entrance: Entrance, address: str) -> HTTPRouteHandler:
         return await entrance.take(request, address)
 
     return post(
-        f"/{address}",
+        f"/v1/{address}",
         operation_id=f"log_{address}",
         operation_class=openapi.native_operation(address),
         summary=f"Log {address}: one object, an array or JSON lines",
@@ -95,7 +97,7 @@ def _cloudevents(entrance: Entrance) -> HTTPRouteHandler:
         return await entrance.take(request, CLOUDEVENTS)
 
     return post(
-        f"/{CLOUDEVENTS}",
+        f"/v1/{CLOUDEVENTS}",
         operation_id=f"log_{CLOUDEVENTS}",
         operation_class=openapi.CloudEventOperation,
         summary="Log CloudEvents 1.0: binary, structured or batched",
@@ -117,6 +119,7 @@ def _handshake() -> HTTPRouteHandler:
         operation_id="consent_cloudevents",
         summary="Consent to CloudEvents deliveries",
         tags=["Ingest"],
+        security=[{}],
         sync_to_thread=False,
         status_code=200,
     )

@@ -10,6 +10,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 import msgspec
 
@@ -49,6 +50,7 @@ class Items:
     many: bool
 
 
+@lru_cache(maxsize=256)
 def format_of(content_type: str | None) -> Format:
     """The format that a Content-Type names; raises `UnsupportedMedia`."""
     media, _, parameters = (content_type or "").partition(";")
@@ -85,8 +87,10 @@ def unpack(body: bytes, encoding: str | None, limits: Limits) -> bytes:
     Raises `UnsupportedEncoding`, `Malformed` for what is no whole gzip, and `TooLarge` as soon
     as more than `limits.unpacked_bytes` come out, before the rest is decompressed.
     """
-    coding = (encoding or "identity").strip().lower()
-    if coding == "identity":
+    if encoding is None:
+        return body
+    coding = encoding.strip().lower()
+    if coding in {"", "identity"}:
         return body
     if coding not in {"gzip", "x-gzip"}:
         raise UnsupportedEncoding(

@@ -14,8 +14,10 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from audit.api import authenticated
 from audit.errors import Busy
 from audit.roles import Principal, decide, require
+from audit.tokens import Tokens
 from collector.adapt import TYPES
 from collector.delivery import CLOUDEVENTS, NATIVE, Delivery
 from collector.errors import Malformed, NotAcceptable, TooLarge, TooSlow
@@ -25,6 +27,8 @@ from collector.metrics import Metrics
 
 _VERSIONS = frozenset({"VersionReleased"})
 _JSON = (b"content-type", b"application/json")
+_TOKEN = 64
+"""Longer than any header with a token of ours."""
 _REMEDY_SIZE = "Send fewer items in one request."
 
 
@@ -45,33 +49,47 @@ class Entrance:
     """Takes requests to ingest addresses. Belongs to one event loop."""
 
     def __init__(
-        self, take: Callable[[Delivery], Awaitable[Answer]], limits: Limits, metrics: Metrics
+        self,
+        take: Callable[[Delivery], Awaitable[Answer]],
+        tokens: Tokens,
+        limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self._take = take
+        self._tokens = tokens
+        self._guard = authenticated(tokens)
         self._limits = limits
         self._metrics = metrics
         self._held = 0
         self._permitted: dict[tuple[str, ...], frozenset[str]] = {}
+        metrics.held_bytes.set_function(lambda: self._held)
 
     async def take(self, request: Request[Principal, Any, Any], address: str) -> ASGIResponse:
         """The answer to a request at `address`; raises `CollectorError`, `Denied` or `Busy`."""
         began = time.perf_counter()
-        scope = request.scope
-        principal: Principal = scope["user"]
-        permitted = self._permission(principal, address)
-        content_type = encoding = length = None
+        content_type = encoding = length = accept = principal = None
         attributes: tuple[tuple[bytes, bytes], ...] = ()
-        for name, value in scope["headers"]:
-            if name == b"content-type":
+        for name, value in request.scope["headers"]:
+            if name == b"authorization":
+                principal = self._remembered(value)
+            elif name == b"content-type":
                 content_type = value.decode("latin-1")
             elif name == b"content-encoding":
                 encoding = value.decode("latin-1")
             elif name == b"content-length":
                 length = value
             elif name == b"accept":
-                _require_acceptable(value)
+                accept = value
             elif name.startswith(b"ce-"):
                 attributes += ((name, value),)
+        if principal is None:
+            waits = self._guard(request, request.route_handler)
+            if waits is not None:
+                await waits
+            principal = request.user
+        permitted = self._permission(principal, address)
+        if accept is not None and accept != b"*/*":
+            _require_acceptable(accept)
         body = await self._body(request.receive, length)
         try:
             answer = await self._take(
@@ -89,6 +107,12 @@ class Entrance:
             self._hold(-len(body))
         self._metrics.answered(address, len(body), time.perf_counter() - began)
         return Json(answer)
+
+    def _remembered(self, authorization: bytes) -> Principal | None:
+        """The principal, when it is known without a wait; what else it may be the guard decides."""
+        if authorization[:7] != b"Bearer " or len(authorization) > _TOKEN:
+            return None
+        return self._tokens.remembered(authorization[7:].decode("latin-1"))
 
     def _permission(self, principal: Principal, address: str) -> frozenset[str]:
         """What the roles may send here; raises `Forbidden` when that is nothing."""
@@ -138,7 +162,6 @@ class Entrance:
 
     def _hold(self, change: int) -> None:
         self._held += change
-        self._metrics.held_bytes.set(self._held)
         if change > 0 and self._held > self._limits.held_bytes:
             raise Busy("the server holds as many bodies as it may")
 

@@ -17,6 +17,9 @@ from audit.problems import documented, problem
 from audit.work import Work
 from collector.quarantine import KIND
 
+_OPEN: list[dict[str, list[str]]] = [{}]
+"""No token is needed."""
+
 
 def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTPRouteHandler]:
     """The routes of health and metrics."""
@@ -26,6 +29,7 @@ def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTP
         operation_id="health",
         summary="The process is alive",
         tags=["Health"],
+        security=_OPEN,
         media_type=MediaType.TEXT,
         sync_to_thread=False,
     )
@@ -37,6 +41,7 @@ def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTP
         operation_id="readiness",
         summary="The store answers and continues what was signed",
         tags=["Health"],
+        security=_OPEN,
         media_type=MediaType.TEXT,
         responses={503: documented()[503]},
     )
@@ -59,6 +64,7 @@ def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTP
         operation_id="metrics",
         summary="Counters in Prometheus' text format",
         tags=["Health"],
+        security=_OPEN,
         media_type="text/plain",
         sync_to_thread=False,
     )

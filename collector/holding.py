@@ -40,7 +40,7 @@ def routes(quarantine: Quarantine, ingest: Ingest) -> list[HTTPRouteHandler]:
     """The routes; they want a guard that sets the principal."""
 
     @get(
-        "/quarantine",
+        "/",
         operation_id="list_quarantine",
         summary="What was refused and is kept",
         tags=["Quarantine"],
@@ -51,7 +51,7 @@ def routes(quarantine: Quarantine, ingest: Ingest) -> list[HTTPRouteHandler]:
         return Page(*await asyncio.to_thread(quarantine.list, own, after, limit))
 
     @post(
-        "/quarantine/{id:str}/replay",
+        "/{id:str}/replay",
         operation_id="replay_quarantine",
         summary="Take what was refused once more; what is accepted leaves quarantine",
         tags=["Quarantine"],

@@ -1,0 +1,50 @@
+"""A real `modelwitness serve` beside a test: started, waited for, stopped."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+@contextlib.contextmanager
+def serving(words: list[str], port: int, folder: Path, **environment: str) -> Iterator[Path]:
+    """`modelwitness WORDS` while the block runs, ready before it begins; gives the file it tells in."""
+    told = folder / "told"
+    with (
+        told.open("wb") as output,
+        subprocess.Popen(
+            [BIN / "modelwitness", *words],
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        ) as server,
+    ):
+        try:
+            _wait(server, port)
+            yield told
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "serve stopped by itself"
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail("serve was not ready within a minute")

@@ -1,0 +1,221 @@
+"""What all pages share: who is signed in, filters and range in the URL, the freshness stamp.
+
+Filters are widgets bound to query parameters, so every view is an address that can be sent to
+someone. A page gets a `Frame` and reads from it; it never touches the URL itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from dashboard import answers, looks, states, wording
+from dashboard.client import Api, Filters
+from dashboard.span import PRESETS, Span, resolve
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
+
+
+# Bounds of the pickers, which know no zones; their labels say UTC.
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One run of one page, as one person, over one range."""
+
+    api: Api
+    address: str
+    me: answers.Me
+    log: answers.Log
+    models: tuple[answers.ModelSeen, ...]
+    integrations: tuple[answers.IntegrationSeen, ...]
+    span: Span
+    now: datetime
+    pages: dict[str, StreamlitPage]
+
+    @property
+    def model(self) -> str | None:
+        return chosen("model")
+
+    @property
+    def version(self) -> str | None:
+        return chosen("version")
+
+    @property
+    def integration(self) -> str | None:
+        return chosen("integration")
+
+    @property
+    def filters(self) -> dict[str, str | None]:
+        return {"model": self.model, "version": self.version, "integration": self.integration}
+
+    @property
+    def query(self) -> Filters:
+        """Range and filters as the API takes them."""
+        return {**self.span.query, **self.filters}
+
+    @property
+    def params(self) -> dict[str, str | None]:
+        """Range and filters as the pages take them, to carry them over a link."""
+        preset = st.session_state.get("range")
+        if self.span.preset is None:
+            return {**self.filters, **bounds(self.span)}
+        return {**self.filters, "range": preset}
+
+    @property
+    def model_names(self) -> list[str]:
+        return [model.name for model in self.models]
+
+    def empty(self) -> None:
+        """The right one of the three kinds of empty, for a page that got nothing."""
+        if not self.models:
+            states.no_data_ever(self.address, wording.rfc3339(self.now))
+            return
+        filters = {name: value for name, value in self.filters.items() if value}
+        elsewhere = states.asked("Overview", lambda: self.api.overview(self.span.query))
+        if filters and elsewhere is not None and elsewhere.predictions:
+            told = ", ".join(f"{name} {value}" for name, value in filters.items())
+            states.no_match(told, clear_filters)
+        else:
+            states.no_data_in_range(self.span.label, widen)
+
+
+def chosen(key: str) -> str | None:
+    value = st.session_state.get(key)
+    return str(value) if value else None
+
+
+def widen() -> None:
+    """Show everything there is."""
+    st.session_state["range"] = "all"
+    clear_bounds()
+
+
+def clear_bounds() -> None:
+    st.session_state["from"] = None
+    st.session_state["to"] = None
+
+
+def clear_filters() -> None:
+    for key in ("model", "version", "integration"):
+        st.session_state[key] = None
+
+
+def bounds(span: Span) -> dict[str, str | None]:
+    return {"from": f"{span.start:%Y-%m-%dT%H:%M}", "to": f"{span.end:%Y-%m-%dT%H:%M}"}
+
+
+def filter_bar(
+    models: tuple[answers.ModelSeen, ...],
+    integrations: tuple[answers.IntegrationSeen, ...],
+    now: datetime,
+) -> Span:
+    """The row of filters below the title; returns the range that it stands for."""
+    span = _span(models, now)
+    with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
+        _choice("model", "All models", (model.name for model in models), _forget_version)
+        _choice("version", "All versions", _versions(models))
+        _choice("integration", "All integrations", (item.name for item in integrations))
+        with st.popover(f"{span.label} UTC", icon=":material/calendar_month:", key="range-picker"):
+            st.pills(
+                "Range",
+                PRESETS,
+                key="range",
+                bind="query-params",
+                on_change=clear_bounds,
+                help="Ranges end now; all spans everything in the ledger.",
+            )
+            for key, label in (("from", "From (UTC)"), ("to", "To (UTC)")):
+                st.datetime_input(
+                    label,
+                    value=None,
+                    key=key,
+                    bind="query-params",
+                    format="YYYY-MM-DD",
+                    min_value=_EARLIEST,
+                    max_value=_LATEST,
+                )
+    return span
+
+
+def _choice(
+    key: str, every: str, known: Iterable[str], on_change: Callable[[], None] | None = None
+) -> None:
+    wanted = st.query_params.get(key) or st.session_state.get(key)
+    options = list(dict.fromkeys([*known, *([str(wanted)] if wanted else [])]))
+    st.selectbox(
+        key.capitalize(),
+        options,
+        index=None,
+        key=key,
+        placeholder=every,
+        bind="query-params",
+        label_visibility="collapsed",
+        width=172,
+        on_change=on_change,
+    )
+
+
+def _forget_version() -> None:
+    st.session_state["version"] = None
+
+
+def _versions(models: tuple[answers.ModelSeen, ...]) -> list[str]:
+    wanted = st.query_params.get("model") or st.session_state.get("model")
+    return [
+        seen.version
+        for model in models
+        if not wanted or model.name == wanted
+        for seen in model.versions
+    ]
+
+
+def _span(models: tuple[answers.ModelSeen, ...], now: datetime) -> Span:
+    firsts = [wording.instant(seen.first) for model in models for seen in model.versions]
+    lasts = [wording.instant(seen.last) for model in models for seen in model.versions]
+    known = [when for when in firsts if when], [when for when in lasts if when]
+    extent = (min(known[0]), max(known[1])) if known[0] and known[1] else None
+    params = st.query_params
+    state = st.session_state
+    preset = state.get("range") or params.get("range")
+    start = state["from"] if "from" in state else _naive(params.get("from"))
+    end = state["to"] if "to" in state else _naive(params.get("to"))
+    return resolve(preset if preset in PRESETS else None, start, end, now, extent)
+
+
+def _naive(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def title(frame_log: answers.Log, name: str, question: str, now: datetime) -> None:
+    """Page title with the question that the page answers, and how fresh the answer is."""
+    stamp = looks.join(
+        looks.Markup(f"As of <b>{now:%Y-%m-%d %H:%M:%S} UTC</b>"),
+        looks.Markup(f"ledger <b>{wording.count(frame_log.size)}</b> entries"),
+        by=" · ",
+    )
+    st.html(
+        f'<div class="mw-title"><h1>{looks.place(name)}</h1><p>{looks.place(question)}</p></div>'
+        f'<div class="mw-stamp">{stamp.html}</div>'
+    )
+
+
+def share_address(frame: Frame, page: str, **more: str | int | None) -> str:
+    """The address of this view with the range pinned, so that it shows the same tomorrow."""
+    pinned: dict[str, str | int | None] = {**frame.filters, **bounds(frame.span), **more}
+    query = urlencode({name: value for name, value in pinned.items() if value is not None})
+    base = (st.context.url or "").split("?")[0].rstrip("/")
+    if base.rsplit("/", 1)[-1] in frame.pages:
+        base = base.rsplit("/", 1)[0]
+    return f"{base}/{page}?{query}"

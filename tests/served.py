@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 
 @contextlib.contextmanager
 def serving(words: list[str], port: int, folder: Path, **environment: str) -> Iterator[Path]:
-    """`modelwitness WORDS` while the block runs, ready before it begins; gives its output's file."""
+    """`modelwitness WORDS` during the block, ready before it begins; gives its log file."""
     told = folder / "told"
     with (
         told.open("wb") as output,

@@ -40,11 +40,18 @@ class Confirmation(Struct, frozen=True):
     confirmed: bool = False
 
 
+class Fault(Struct, frozen=True):
+    kind: str
+    share: float = 0.0
+    limit: float = 0.0
+
+
 class Column(Struct, frozen=True):
     name: str
     verdict: str = ""
     score: float | None = None
     threshold: float | None = None
+    faults: list[Fault] = []
 
 
 class Judged(Struct, frozen=True):
@@ -64,18 +71,30 @@ class Judged(Struct, frozen=True):
     def month(self) -> str:
         return self.window.start[:7]
 
+    def began(self, incident: str) -> bool:
+        """Whether an incident began with this window."""
+        return incident[:7] == self.month
+
 
 class Case(Struct, frozen=True):
     """A retraining case, as far as the story follows it."""
 
     id: str
     state: str
+    version: str = ""
     candidate: str = ""
     opened: str = ""
+    incident: str = ""
+    outcome: str = ""
 
 
 class Alert(Struct, frozen=True):
-    state: str = ""
+    """An alert; `incident` is the window that began it."""
+
+    kind: str
+    state: str
+    version: str
+    incident: str = ""
 
 
 class _Page(Struct, frozen=True):
@@ -126,9 +145,9 @@ def cases_of(api: Client) -> list[Case]:
     return sorted(_all(api, "/v1/cases", Case), key=lambda each: each.opened)
 
 
-def open_alerts(api: Client) -> int:
-    """How many alerts wait for a person."""
-    return sum(alert.state in {"open", "raised"} for alert in _all(api, "/v1/alerts", Alert))
+def alerts_of(api: Client) -> list[Alert]:
+    """Every alert, whatever became of it."""
+    return _all(api, "/v1/alerts", Alert)
 
 
 class Comparison(Struct, frozen=True):

@@ -4,12 +4,12 @@ Decides wording only. Every number comes from the API or from the comparison; wh
 is called simulated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from collector.demo.findings import Case, Comparison, Judged
+from collector.demo.findings import Alert, Case, Comparison, Judged
 from collector.demo.settings import DemoSettings
 
 _COLOURS = {"ok": "green", "shift": "yellow", "fault": "red", "insufficient": "dim"}
@@ -22,14 +22,16 @@ def line_of(month: Judged) -> str:
 
 
 def moved(month: Judged) -> str:
-    """The columns behind a verdict, with distance and threshold."""
+    """The columns behind a verdict: distance and threshold, or share and limit of a fault."""
     parts = []
     for column in month.columns:
         if column.name in month.faulty:
-            parts.append(f"{column.name} at fault")
+            parts += [
+                f"{column.name} {f.kind} {f.share:.1%} > {f.limit:.1%}" for f in column.faults
+            ]
         elif column.name in month.drifted and column.score is not None:
             parts.append(f"{column.name} {column.score:.2f} > {column.threshold:g}")
-    return ", ".join(parts)
+    return ", ".join(parts) or ("too few rows" if month.verdict == "insufficient" else "")
 
 
 def tell(
@@ -38,16 +40,23 @@ def tell(
     *,
     months: Sequence[Judged],
     cases: Sequence[Case],
-    alerts: int,
+    alerts: Sequence[Alert],
     comparison: Comparison | None,
     entries: int,
     seconds: Mapping[str, float],
 ) -> None:
     """Print what was found, and where to look next."""
-    console.print(_table(months), highlight=False)
+    console.print(_table(months, cases, alerts), highlight=False)
     for case in cases:
-        console.print(f"Case {case.id}: {case.state}; candidate {case.candidate or 'none yet'}.")
-    console.print(f"Alerts open: {alerts}. What people did (approval, overrides) is simulated.")
+        said = f": {case.outcome}" if case.outcome else ""
+        candidate = case.candidate or "none yet"
+        console.print(f"Case {case.id} {case.state}{said}; candidate {candidate}.", highlight=False)
+    standing = sum(alert.state == "raised" for alert in alerts)
+    console.print(
+        f"{standing} of {len(alerts)} alerts wait for a person. What people did (approval, "
+        "overrides) is simulated and marked so in the ledger.",
+        highlight=False,
+    )
     console.print(_compared(comparison), highlight=False)
     phases = ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items())
     console.print(f"Time: {phases}.", highlight=False)
@@ -62,22 +71,29 @@ def tell(
     )
 
 
-def _table(months: Sequence[Judged]) -> Table:
-    table = Table(title="2013 against January: late-arrival")
-    for heading in ("month", "version", "rows", "verdict", "confirmation", "what moved"):
+def _table(months: Sequence[Judged], cases: Sequence[Case], alerts: Sequence[Alert]) -> Table:
+    table = Table(title="2013 judged against January: late-arrival")
+    for heading in ("month", "by", "rows", "verdict", "what moved or failed", "alert", "case"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for month in months:
         colour = _COLOURS.get(month.verdict, "white")
         seen = month.confirmation
+        count = f" {seen.seen} of {seen.of}" if month.verdict == "shift" else ""
+        version = month.model.version
         table.add_row(
             month.month,
-            month.model.version,
+            f"v{version}",
             f"{month.window.rows:,}",
-            f"[{colour}]{month.verdict}[/]",
-            ("confirmed " if seen.confirmed else "") + f"{seen.seen} of {seen.of}",
-            moved(month) or ("" if month.verdict in {"ok", "shift"} else month.reason),
+            f"[{colour}]{month.verdict}{count}[/]",
+            moved(month),
+            _joined(a.kind for a in alerts if a.version == version and month.began(a.incident)),
+            _joined(c.state for c in cases if c.version == version and month.began(c.incident)),
         )
     return table
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(words)
 
 
 def _compared(found: Comparison | None) -> str:

@@ -87,7 +87,8 @@ class Shelf:
 
 
 class Retraining:
-    """Obeys orders, one after the other. `now` gives the time of the story, RFC 3339."""
+    """Obeys orders, one after the other. `now` is the time of a release, RFC 3339: that of the
+    real world, as with every act of governance here; only the flights are of 2013."""
 
     def __init__(
         self, api: Client, shelf: Shelf, learned: Labelled, now: Callable[[], str]

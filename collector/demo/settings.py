@@ -1,5 +1,6 @@
 """What the demonstration is told: addresses, tokens and a directory, nothing else."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ class DemoSettings:
     each of `traffic.INTEGRATIONS`; person_token: reads everything and approves; retrainer_token:
     role retrainer; data: everything that is written lies below it; vkey: the ledger's; apply: puts
     a policy file in force; stage: the retrainer whose `environment` the scheduler was started
-    with; sample: how many flights, None for all; window_seconds: patience for one judgement.
+    with; sample: how many flights, None for all; window_seconds: patience for one judgement;
+    clock: µs since the epoch.
     """
 
     api: str
@@ -31,3 +33,4 @@ class DemoSettings:
     stage: Retrainer
     sample: int | None = DEFAULT_SAMPLE
     window_seconds: float = 180.0
+    clock: Callable[[], int] = lambda: time.time_ns() // 1000

@@ -78,11 +78,13 @@ class _Story:
         if first is None:
             first = model.train("1", self._learned.rows, self._learned.labels)
             release = retraining.release_of(first, [self._learned], "train/january-2013")
-            self._shelf.put(first, {**release, "time": rfc3339(month_start(2))})
+            self._shelf.put(first, {**release, "time": self._now()})
         self._first: LateModel = first
         self._current: LateModel = self._shelf.get(self._diary.progress.version) or first
-        self._now_us = 0
         self._seconds: dict[str, float] = {}
+
+    def _now(self) -> str:
+        return rfc3339(self._settings.clock())
 
     def tell(self, stack: ExitStack) -> None:
         """Raises `DemoError` where the story cannot go on."""
@@ -94,7 +96,7 @@ class _Story:
         person = stack.enter_context(Client(settings.api, settings.person_token))
         # Not on the stack: the retrainer goes on after the story, until its owner closes it.
         service = Client(settings.api, settings.retrainer_token)
-        retrainer = Retraining(service, self._shelf, self._learned, lambda: rfc3339(self._now_us))
+        retrainer = Retraining(service, self._shelf, self._learned, self._now)
         settings.stage.serve(retrainer.obey)
         if not self._diary.done("begin"):
             retraining.announce(service, self._shelf.release("1") or {})
@@ -104,7 +106,6 @@ class _Story:
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(INTEGRATIONS) + DESKS))
         with self._bar(2 * len(self._asked) + 11 * weight) as advance:
             for step in steps([flight.asked_us for flight in self._asked]):
-                self._now_us = min(step.end_us, month_start(14))
                 advance(f"{step.month} version {self._current.version} predicts", 0)
                 self._log(step, senders, pool, advance)
                 if step.closes and step.month != "2013-01":
@@ -117,7 +118,7 @@ class _Story:
             self._settings,
             months=findings.judged(person),
             cases=findings.cases_of(person),
-            alerts=findings.open_alerts(person),
+            alerts=findings.alerts_of(person),
             comparison=self._compare(later),
             entries=int(person.get("/v1/log")["size"]),
             seconds=self._seconds,

@@ -30,8 +30,18 @@ OPEN: list[dict[str, list[str]]] = [{}]
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
-From = Annotated[str, QueryParameter(name="from", description="RFC 3339, included", max_length=64)]
-To = Annotated[str, QueryParameter(name="to", description="RFC 3339, not included", max_length=64)]
+From = Annotated[
+    str,
+    QueryParameter(
+        name="from", description="RFC 3339, included", format="date-time", max_length=64
+    ),
+]
+To = Annotated[
+    str,
+    QueryParameter(
+        name="to", description="RFC 3339, not included", format="date-time", max_length=64
+    ),
+]
 Name = Annotated[str | None, QueryParameter(pattern=NAME_PATTERN)]
 
 
@@ -90,11 +100,12 @@ def visible(sight: Sight, leaf: Leaf) -> None:
     within(sight, leaf.integration)
 
 
-def span(start: str, end: str) -> tuple[int, int]:
-    """The range in µs; raises `Rejected` naming the end that is wrong."""
-    start_us, end_us = _moment(start, "from"), _moment(end, "to")
+def span(start: str, end: str, place: str = "") -> tuple[int, int]:
+    """The range in µs; raises `Rejected` naming the end that is wrong, `place` before its name."""
+    start_us, end_us = _moment(start, f"{place}from"), _moment(end, f"{place}to")
     if start_us >= end_us:
-        raise Rejected("the range is empty", field="to", remedy="Let `to` be after `from`.")
+        remedy = "Let `to` be after `from`."
+        raise Rejected("the range is empty", field=f"{place}to", remedy=remedy)
     return start_us, end_us
 
 

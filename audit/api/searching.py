@@ -16,7 +16,7 @@ from msgspec import Meta
 from audit import schema
 from audit.api.reads import SEARCH, Asked, Reads, Row, Sight, row_of, span, within
 from audit.errors import Rejected
-from audit.events import EVENT_TYPES
+from audit.events import EVENT_TYPES, rfc3339
 from audit.masking import MASK
 from audit.problems import documented
 from audit.reader import Leaf, Page
@@ -24,7 +24,6 @@ from audit.roles import Forbidden, roles_for
 from audit.search import LARGEST_PAGE, Query
 
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
-Moment = Annotated[str, Meta(max_length=64, description="RFC 3339 with a zone")]
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -40,8 +39,8 @@ class Search(msgspec.Struct, frozen=True):
     `producer_id` names one event of `integration` (and `type`, by default PredictionLogged).
     """
 
-    start: Moment = msgspec.field(name="from")
-    end: Moment = msgspec.field(name="to")
+    start: schema.Time = msgspec.field(name="from")
+    end: schema.Time = msgspec.field(name="to")
     integration: schema.Name | None = None
     model: schema.Name | None = None
     version: schema.Name | None = None
@@ -69,7 +68,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         "/v1/search",
         status_code=200,
         sync_to_thread=True,
-        responses=documented(400),
+        responses=documented(400, 413),
         summary="Search entries, newest first",
         tags=["entries"],
     )
@@ -91,7 +90,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
 
 
 def _query(data: Search, sight: Sight) -> Query:
-    start_us, end_us = span(data.start, data.end)
+    start_us, end_us = _span(data)
     if data.type is not None and data.type not in EVENT_TYPES:
         raise Rejected("there is no such event type", field="/type", remedy="Use a known type.")
     if data.producer_id is not None and data.integration is None:
@@ -115,9 +114,13 @@ def _query(data: Search, sight: Sight) -> Query:
     )
 
 
+def _span(data: Search) -> tuple[int, int]:
+    return span(data.start.isoformat(), data.end.isoformat(), place="/")
+
+
 def _one(reads: Reads, data: Search) -> Page:
     """The one event with this producer's id, when it passes the other filters too."""
-    start_us, end_us = span(data.start, data.end)
+    start_us, end_us = _span(data)
     type = data.type or "PredictionLogged"
     index = reads.store.reader.find(data.integration or "", type, data.producer_id or "")
     if index is None:
@@ -134,7 +137,8 @@ def _equal(leaf: Leaf, data: Search) -> bool:
 
 def _told(data: Search) -> dict[str, Any]:
     """The question as the access records it: personal and external ids are masked."""
-    told: dict[str, Any] = {"from": data.start, "to": data.end}
+    start_us, end_us = _span(data)
+    told: dict[str, Any] = {"from": rfc3339(start_us), "to": rfc3339(end_us)}
     for name in ("integration", "model", "version", "type", "status"):
         if getattr(data, name) is not None:
             told[name] = getattr(data, name)

@@ -37,7 +37,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         status_code=200,
         sync_to_thread=True,
         security=OPEN,
-        responses=documented(400),
+        responses=documented(400, 413),
         summary="Exchange a one-time code for a session token",
         tags=["session"],
     )

@@ -138,8 +138,8 @@ def test_no_log_no_read(site: Site, path: str) -> None:
     [
         ({"cursor": "nonsense"}, "/cursor"),
         ({"limit": 201}, "/limit"),
-        ({"from": "2013-01-01"}, "from"),
-        ({"to": RANGE["from"]}, "to"),
+        ({"from": "2013-01-01"}, "/from"),
+        ({"to": RANGE["from"]}, "/to"),
         ({"type": "Unheard"}, "/type"),
         ({"producer_id": "p-0"}, "/integration"),
         ({"model": "no spaces"}, "/model"),

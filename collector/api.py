@@ -68,8 +68,8 @@ def router(
         "/",
         route_handlers=[
             *(_native(entrance, address) for address in NATIVE),
+            _handshake(),  # before its POST, with which the framework adds an OPTIONS of its own
             _cloudevents(entrance),
-            _handshake(),
             held,
             *health.routes(ledger, work, registry),
         ],

@@ -1,0 +1,73 @@
+"""The whole story as a user starts it, on a small sample; and started again, adding nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelwitness import opened
+
+SAMPLE = 6_000
+
+
+def tell(data: Path, ports: tuple[int, int]) -> str:
+    """Run the command and return what it printed.
+
+    It leads a process group of its own, so that a run which hangs is stopped as from a keyboard.
+    """
+    command = [sys.executable, "-m", "modelwitness", "demo", "--exit", "--sample", str(SAMPLE)]
+    command += ["--data", str(data), "--port", str(ports[0]), "--dashboard-port", str(ports[1])]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed, _ = process.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)  # by which it stops its own processes
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def counts(data: Path) -> Counter[str]:
+    found: Counter[str] = Counter()
+    with opened(data) as parts:
+        for row in parts.store.reader.series():
+            found[row.type] += row.count
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_year_is_told_once_however_often_it_is_started(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    ports = (free_port(), free_port())
+    printed = tell(tmp_path, ports)
+    first = counts(tmp_path)
+    assert first["PredictionLogged"] == SAMPLE
+    assert first["OutcomeObserved"] == SAMPLE
+    assert first["OversightRecorded"] > 0
+    # Every month from February on, and August twice: version 1 predicted its first hours.
+    assert first["DriftMeasured"] == 12
+    assert first["RetrainingApproved"] == first["RetrainingAcknowledged"] == 1
+    assert first["VersionReleased"] == 2
+    assert first["ConflictRecorded"] == 0
+    for told in ("2013-12", "v2", "dep_delay null", "simulated", "signin?code=", "verify http"):
+        assert told in printed
+    assert "expired" not in printed
+
+    again = tell(tmp_path, ports)
+    second = counts(tmp_path)
+    assert "later flights" in again
+    for kind in set(first) - {"TokenIssued", "AccessRecorded"}:
+        assert second[kind] == first[kind], kind

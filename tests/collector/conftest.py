@@ -1,12 +1,15 @@
 """What the tests of ingest share: a real store in SQLite behind the real router."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
@@ -23,14 +26,23 @@ from collector.api import router
 from collector.limits import Limits
 
 
-@dataclass(slots=True)
+@dataclass
 class House:
-    """A running ingest: its HTTP client, its store, its tokens by name of the integration."""
+    """An ingest: its application, its store and its tokens."""
 
-    client: TestClient[Litestar]
+    app: Litestar
     store: Store
     tokens: Tokens
     registry: CollectorRegistry
+    closing: list[Callable[[], None]]
+
+    @cached_property
+    def client(self) -> TestClient[Litestar]:
+        """A client of the application without a socket between."""
+        client = TestClient(self.app, raise_server_exceptions=False)
+        client.__enter__()
+        self.closing.append(lambda: client.__exit__(None, None, None))
+        return client
 
     def token(self, integration: str | None = "web", role: str = "integration") -> dict[str, str]:
         """The headers of a new token."""
@@ -68,10 +80,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
             ),
             logging_config=None,
         )
-        client = TestClient(app, raise_server_exceptions=False)
-        client.__enter__()
-        closing.append(lambda: client.__exit__(None, None, None))
-        return House(client, store, tokens, registry)
+        return House(app, store, tokens, registry, closing)
 
     yield open_house
     for close in reversed(closing):
@@ -82,6 +91,25 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 def house(opened: Open) -> House:
     """Ingest with the default limits."""
     return opened()
+
+
+@pytest.fixture
+def address(house: House, free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of the house's application on a real server and socket."""
+    port = free_port()
+    config = uvicorn.Config(
+        house.app, "127.0.0.1", port, loop="uvloop", http="httptools", log_level="critical"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    pause = threading.Event()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        pause.wait(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
 
 
 def prediction(id: str = "p-1", **fields: Any) -> dict[str, Any]:

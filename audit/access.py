@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from audit.catalog import LOOKED, WINDOW, Look, entry_key
+from audit.catalog import LOOKED, WINDOW, Look, block_prefix
 from audit.clock import Clock
 from audit.events import SYSTEM, event_of, micros, rfc3339
 from audit.roles import Principal
@@ -126,7 +126,7 @@ class Access:
         return sorted(found, key=lambda look: look.index, reverse=True)[:_MOST]
 
     def _named(self, index: int) -> list[Look]:
-        return self._looks(LOOKED, f"{entry_key(index)} ")
+        return [look for look in self._looks(LOOKED, block_prefix(index)) if index in look.indexes]
 
     def _covering(self, leaf: Seen, model: str) -> list[Look]:
         return [look for look in self._looks(WINDOW, f"{model} ") if covers(look.filter, leaf)]

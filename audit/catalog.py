@@ -7,10 +7,11 @@ Decides which documents these events leave behind and under which keys; `audit.l
     version      MODEL VERSION           what was released, newest release wins
     integration  NAME                    what was declared, newest declaration wins
     token        SHA-256 of the token    audit.tokens.Issued
-    looked       ENTRY ACCESS            one for each entry that an access named
+    looked       BLOCK ACCESS            one for each block of entries that an access named
     looked-at    MODEL DIGEST            one for each kind of window that an access named
 
-A space parts the words of a key, since no name can hold one; entry numbers have 19 digits.
+A space parts the words of a key, since no name can hold one; numbers have 19 digits. A block is
+64 consecutive entries: an access that names a page of them leaves a few documents, not hundreds.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from audit.tokens import KIND as TOKEN
 from audit.tokens import Issued
 
 VERSION, INTEGRATION, LOOKED, WINDOW = "version", "integration", "looked", "looked-at"
+_BLOCK = 64
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.decode
@@ -55,13 +57,14 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Look(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One access as far as one entry, or one kind of window, is concerned."""
+    """One access, as far as one block of entries or one kind of window is concerned."""
 
     index: int
     time: str
     actor: str
     action: str
     filter: dict[str, Any] = {}
+    indexes: tuple[int, ...] = ()
 
 
 class Catalog:
@@ -98,9 +101,13 @@ def version_key(model: str, version: str) -> str:
     return f"{model} {version}"
 
 
-def entry_key(index: int) -> str:
-    """How an entry's number stands in a key: keys sort as numbers do."""
-    return f"{index:019d}"
+def block_prefix(index: int) -> str:
+    """What the keys of looks at this entry's block begin with."""
+    return f"{_number(index // _BLOCK)} "
+
+
+def _number(value: int) -> str:
+    return f"{value:019d}"  # so that keys sort as numbers do
 
 
 def _released(each: Applied, body: dict[str, Any], view: View) -> None:
@@ -158,9 +165,12 @@ def _revoked(each: Applied, body: dict[str, Any], view: View) -> None:
 def _accessed(each: Applied, body: dict[str, Any], view: View) -> None:
     look = Look(each.index, body["time"], body["actor"], body["action"], body.get("filter") or {})
     if "indexes" in body:
-        one = _encode(msgspec.structs.replace(look, filter={}))
-        for index in body["indexes"]:
-            view.put(LOOKED, f"{entry_key(index)} {entry_key(each.index)}", one)
+        blocks: dict[str, list[int]] = {}
+        for index in sorted(set(body["indexes"])):
+            blocks.setdefault(block_prefix(index), []).append(index)
+        for prefix, indexes in blocks.items():
+            one = msgspec.structs.replace(look, filter={}, indexes=tuple(indexes))
+            view.put(LOOKED, prefix + _number(each.index), _encode(one))
     elif look.filter:
         # The same window is read again and again: its newest access stands for all of them.
         told = _encode([look.actor, look.action, look.filter])

@@ -118,10 +118,24 @@ def quantiles(buckets: Mapping[int, int]) -> tuple[float | None, float | None, f
     return percentile(buckets, 0.5), percentile(buckets, 0.95), percentile(buckets, 0.99)
 
 
-def slowest_cells(rows: Sequence[Rollup], most: int) -> list[Rollup]:
-    """The rows with the highest latencies, highest first: where to look for the slowest."""
-    known = [row for row in rows if max(row.buckets, default=UNKNOWN) != UNKNOWN]
-    return sorted(known, key=lambda row: (-max(row.buckets), row.start_us, row.keys))[:most]
+def highest(rows: Sequence[Rollup], wanted: int) -> list[tuple[Rollup, int, int]]:
+    """Where the `wanted` slowest are: rows, each with its lowest bucket that counts, and how many.
+
+    Highest row first; buckets of unknown latency never count.
+    """
+    buckets = sorted(
+        ((bucket, place) for place, row in enumerate(rows) for bucket in row.buckets),
+        reverse=True,
+    )
+    found: dict[int, tuple[int, int]] = {}
+    left = wanted
+    for bucket, place in buckets:
+        if left <= 0 or bucket == UNKNOWN:
+            break
+        count = rows[place].buckets[bucket]
+        left -= count
+        found[place] = (bucket, found.get(place, (0, 0))[1] + count)
+    return [(rows[place], bucket, count) for place, (bucket, count) in found.items()]
 
 
 def _numbers(

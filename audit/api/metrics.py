@@ -20,14 +20,13 @@ from audit.events import rfc3339
 from audit.latency import Latency, Rollup, Slow
 from audit.problems import documented
 from audit.reader import DIMENSIONS, Leaf, RollupRow
-from audit.rollups import MINUTE_US, UNKNOWN, bounds
+from audit.rollups import MINUTE_US, bounds
 from audit.search import LARGEST_PAGE, Query
 
 MOST_STEPS = 3000
 STEPS_US = {"minute": MINUTE_US, "hour": 60 * MINUTE_US, "day": 24 * 60 * MINUTE_US}
 
 _SLOWEST = 20
-_CELLS = 10
 _PAGES = 5
 
 Step = FromQuery[Literal["minute", "hour", "day"]]
@@ -121,7 +120,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         }
         rows = _latency_rows(reads, start_us, end_us, step_us, filters)
         found = latency.measure(rows, slo_ms)
-        slowest = _slowest(reads, rows, (start_us, end_us), step_us, filters)
+        slowest = _slowest(reads, rows, (start_us, end_us), step_us)
         if slowest:
             asked = {key: value for key, value in filters.items() if value is not None}
             indexes = [leaf.index for leaf in slowest]
@@ -185,36 +184,32 @@ def _latency_rows(
 
 
 def _slowest(
-    reads: Reads,
-    rows: Sequence[Rollup],
-    span_us: tuple[int, int],
-    step_us: int,
-    filters: dict[str, Any],
+    reads: Reads, rows: Sequence[RollupRow], span_us: tuple[int, int], step_us: int
 ) -> list[Leaf]:
-    cells = latency.slowest_cells(rows, _CELLS)
+    """Narrow down by histograms to minutes of one series, then read the entries there."""
     if step_us > MINUTE_US:
-        starts = {cell.start_us for cell in cells}
-        minutes = [
+        rows = [
             minute
-            for start_us in starts
-            for minute in _latency_rows(reads, start_us, start_us + step_us, MINUTE_US, filters)
+            for row, _, _ in latency.highest(rows, _SLOWEST)
+            for minute in _latency_rows(
+                reads,
+                row.start_us,
+                row.start_us + step_us,
+                MINUTE_US,
+                dict(zip(latency.SERIES, row.keys, strict=True)),
+            )
         ]
-        cells = latency.slowest_cells(minutes, _CELLS)
-    found: dict[int, Leaf] = {}
-    for cell in cells:
-        for leaf in _above(reads, cell, span_us):
-            found[leaf.index] = leaf
-    return sorted(found.values(), key=lambda leaf: (-leaf.latency_us, leaf.index))[:_SLOWEST]
+    found: list[Leaf] = []
+    for cell, bucket, count in latency.highest(rows, _SLOWEST):
+        found += _above(reads, cell, bucket, count, span_us)
+    return sorted(found, key=lambda leaf: (-leaf.latency_us, leaf.index))[:_SLOWEST]
 
 
-def _above(reads: Reads, cell: Rollup, span_us: tuple[int, int]) -> list[Leaf]:
-    """The entries of one minute and series in its highest buckets, enough of them to show."""
-    threshold, enough = UNKNOWN, 0
-    for bucket in sorted(cell.buckets, reverse=True):
-        threshold, enough = bucket, enough + cell.buckets[bucket]
-        if enough >= _SLOWEST:
-            break
-    limit_us = bounds(threshold)[0] * 1000
+def _above(
+    reads: Reads, cell: Rollup, bucket: int, enough: int, span_us: tuple[int, int]
+) -> list[Leaf]:
+    """The entries of one minute and series in this bucket and above."""
+    limit_us = bounds(bucket)[0] * 1000
     integration, model, version = cell.keys
     found: list[Leaf] = []
     cursor = None

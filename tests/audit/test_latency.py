@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.latency import measure, merge, slowest_cells
+from audit.latency import highest, measure, merge
 from audit.rollups import GAMMA, UNKNOWN, bucket
 
 MINUTE = 60_000_000
@@ -74,8 +74,24 @@ def test_series_are_told_apart_with_the_busiest_first() -> None:
 
 
 def test_the_slowest_are_looked_for_where_the_histogram_reaches_highest() -> None:
-    rows = [row(1_000), row(-1), row(9_000_000, start=MINUTE), row(5_000, start=2 * MINUTE)]
-    assert [cell.start_us for cell in slowest_cells(rows, 2)] == [MINUTE, 2 * MINUTE]
+    rows = [row(1_000), row(-1), row(9_000_000, start=MINUTE), row(5_000, 1, start=2 * MINUTE)]
+    found = highest(rows, 2)
+    assert [(cell.start_us, lowest, count) for cell, lowest, count in found] == [
+        (MINUTE, bucket(9_000_000), 1),
+        (2 * MINUTE, bucket(5_000), 1),
+    ]
+
+
+@given(st.lists(LATENCIES, min_size=1, max_size=6), st.integers(1, 30))
+def test_enough_of_the_slowest_are_found_and_none_above_is_left_out(
+    parts: list[list[int]], wanted: int
+) -> None:
+    found = highest([row(*part, start=n) for n, part in enumerate(parts)], wanted)
+    total = sum(map(len, parts))
+    assert sum(count for _, _, count in found) >= min(wanted, total)
+    lowest = min(bucket for _, bucket, _ in found)
+    values = sorted((bucket(value) for part in parts for value in part), reverse=True)
+    assert lowest == values[min(wanted, total) - 1]
 
 
 def test_merging_adds_up_each_bucket() -> None:

@@ -29,9 +29,9 @@ test: environment
 check: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(ROOMS) tests
+	$(BIN)/mypy $(ROOMS) tests .ci/environment.py
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/architecture
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/architecture
 
 bench: environment
 	$(BIN)/python tests/benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -6,6 +6,7 @@ that a green run means that everything ran.
 
 import contextlib
 import ipaddress
+import logging
 import os
 import shutil
 import socket
@@ -21,6 +22,8 @@ from tests.postgres import Postgres
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "false")
+# One line a request would bury the reason of a failure.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

@@ -91,11 +91,16 @@ class Site:
         return [msgspec.json.decode(each.body) for each in opened]
 
 
-def open_site(folder: Path, projections: Sequence[Any] = ()) -> Site:
-    """A site over a new store in `folder`."""
+def open_site(folder: Path, projections: Sequence[Any] = (), database: str = "") -> Site:
+    """A site over the store in `folder`, which is made if it is not there."""
     clock = Turned()
-    settings = AuditSettings.of(folder)
-    store = open_store(settings, [Catalog(), *projections], clock=clock, random=os.urandom)
+    store = open_store(
+        AuditSettings.of(folder, database),
+        [Catalog(), *projections],
+        clock=clock,
+        random=os.urandom,
+        may_migrate=True,
+    )
     return site_of(store, clock, store.ledger)
 
 

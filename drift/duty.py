@@ -31,11 +31,22 @@ class Due(Struct, frozen=True, order=True):
     version: str
 
 
-def due_windows(store: Store, policy: Policy, now_us: int) -> list[Due]:
-    """Return what is to be judged under this policy now, oldest window first."""
+class Duty(Struct, frozen=True):
+    """What is to be judged now, and the time before which nothing more can become due."""
+
+    due: list[Due]
+    wake_us: int
+
+
+def duty_of(store: Store, policy: Policy, now_us: int) -> Duty:
+    """Return what is to be judged under this policy now, oldest window first.
+
+    Nothing closes a window before the clock has passed its end and the lateness; late news of a
+    version that was never seen may, so whoever rests until `wake_us` looks once a while.
+    """
     spans = _spans(store, policy.model)
     if not spans:
-        return []
+        return Duty([], now_us)
     mark = watermark(max(last for _, last in spans.values()), now_us, policy.lateness_us)
     found: list[Due] = []
     for version, (first_us, last_us) in spans.items():
@@ -47,7 +58,7 @@ def due_windows(store: Store, policy: Policy, now_us: int) -> list[Due]:
         for window in _told(policy, first_us, last_us, mark, after, filled):
             if not _inside_reference(policy, window, version):
                 found.append(Due(window, version))
-    return sorted(found)
+    return Duty(sorted(found), window_at(policy.window, mark).end_us + policy.lateness_us)
 
 
 def _told(

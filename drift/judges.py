@@ -67,6 +67,10 @@ class Judges:
             self.close()
             raise NotJudged("the process that judged ended before it had an answer") from error
 
+    def warm(self) -> None:
+        """Begin to load what judging needs, so that the first window does not wait for it."""
+        self._running().submit(_load)
+
     def close(self) -> None:
         """End the processes; a judgement under way is finished first."""
         with self._lock:
@@ -96,6 +100,10 @@ def _judge(
     from drift.judge import judge_segments  # leads to Evidently, in the worker only
 
     return judge_segments(policy, window, reference, current, version=version, history=history)
+
+
+def _load() -> None:
+    import drift.evidence  # noqa: F401  (for what it loads)
 
 
 def _begin() -> None:

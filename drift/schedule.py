@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -32,7 +32,7 @@ from drift.apply import policies
 from drift.challenger import Challenger
 from drift.columns import Columns
 from drift.consequences import Consequences
-from drift.duty import LOGGED, Due, due_windows
+from drift.duty import LOGGED, Due, duty_of
 from drift.judges import Judge, Judges
 from drift.outbox import Outbox
 from drift.policy import Policy
@@ -51,6 +51,22 @@ class Recorder(Protocol):
     def record(
         self, principal: Principal, action: str, *, filter: Mapping[str, Any] | None = None
     ) -> None: ...
+
+
+MOST_REST_US = 60_000_000
+"""How long the scheduler may believe that nothing is due, whatever is logged meanwhile."""
+
+
+class _Rest(NamedTuple):
+    """When no window is due: none before `until_us`, none while the ledger keeps its size; but
+    neither is believed after `most_us`."""
+
+    until_us: int
+    most_us: int
+    size: int
+
+    def holds(self, now_us: int, size: int) -> bool:
+        return now_us < self.most_us and (now_us < self.until_us or size == self.size)
 
 
 class Scheduler:
@@ -77,6 +93,7 @@ class Scheduler:
         self._consequences = Consequences(store, settings, clock, self._outbox)
         self._challenger = Challenger(store, access, PRINCIPAL, clock, self._consequences.close)
         self._references: dict[tuple[str, Window], Columns] = {}
+        self._rests: dict[str, _Rest] = {}
 
     def judge_due(self, stop: threading.Event | None = None) -> int:
         """Judge every window that is due, until there is none or `stop`; return how many."""
@@ -102,7 +119,7 @@ class Scheduler:
     ) -> int:
         judged = 0
         self._consequences.of_model(document, policy)
-        for due in due_windows(self._store, policy, self._clock()):
+        for due in self._due(policy):
             if (stop is not None and stop.is_set()) or not self._leads():
                 break
             index = self._judge_window(policy, due)
@@ -111,6 +128,20 @@ class Scheduler:
             self._consequences.of_model(document, policy)
             self._challenger.consider(policy)
         return judged
+
+    def _due(self, policy: Policy) -> list[Due]:
+        """What is due; nothing while neither the clock nor the ledger can have changed that."""
+        now_us, size = self._clock(), self._store.reader.size()
+        rest = self._rests.get(policy.revision)
+        if rest is not None and rest.holds(now_us, size):
+            return []
+        duty = duty_of(self._store, policy, now_us)
+        if duty.due:
+            self._rests.pop(policy.revision, None)
+        else:
+            most_us = now_us + MOST_REST_US
+            self._rests[policy.revision] = _Rest(duty.wake_us, most_us, size)
+        return duty.due
 
     def _judge_window(self, policy: Policy, due: Due) -> int:
         """Append the verdicts of a window; return the entry of the first, that of all rows."""
@@ -180,6 +211,7 @@ def run_schedule(
 ) -> None:
     """Judge and deliver until `stop` is set; what is under way is finished first."""
     judges = Judges(settings.workers)
+    judges.warm()
     scheduler = Scheduler(
         store,
         access,

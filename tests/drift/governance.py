@@ -58,7 +58,9 @@ class HandClock:
 def opened(folder: Path, clock: Clock, database: str = "") -> Store:
     """A store with the projections that governance needs."""
     settings = AuditSettings.of(folder, database)
-    return open_store(settings, [Catalog(), Governance()], clock=clock, random=os.urandom)
+    return open_store(
+        settings, [Catalog(), Governance()], clock=clock, random=os.urandom, may_migrate=True
+    )
 
 
 def access_to(store: Store, clock: Clock) -> Access:

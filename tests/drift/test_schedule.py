@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from tests.drift.governance import (
     QuickJudge,
     access_to,
     ledger_of,
+    opened,
     predict,
 )
 
@@ -416,3 +418,77 @@ def test_summaries_hold_no_report_and_name_their_entry(store: Store, clock: Hand
     assert "report" not in summary
     assert summary["index"] == event["at"]
     assert micros(summary["time"]) == micros("2013-01-03T00:00:00Z")
+
+
+def test_a_live_model_is_looked_at_again_when_its_window_closes(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY, "ann")
+    for day in range(4):
+        predict(store, day, 1.0)
+    clock.now_us = micros("2013-01-04T23:30:00Z")
+    live = scheduler(store, clock)
+    assert live.judge_due() == 2
+    predict(store, 4, 1.0)  # some of it lies ahead of the clock, which closes no window
+    for minutes in (0, 1, 30, 85):
+        clock.now_us = micros("2013-01-04T23:31:00Z") + minutes * 60_000_000
+        assert live.judge_due() == 0
+    clock.now_us = micros("2013-01-05T01:00:00Z")
+    assert live.judge_due() == 1
+
+
+class Segmented(QuickJudge):
+    """Says of each window's segment what it is told, and of the whole that it is calm or not."""
+
+    def __init__(self, whole: str, part: str) -> None:
+        super().__init__()
+        self.said = {"all": whole, "inputs.origin=JFK": part}
+
+    def __call__(self, *arguments: Any) -> list[dict[str, Any]]:
+        [body] = super().__call__(*arguments)
+        confirmation = {"needed": 1, "of": 1, "seen": 1, "confirmed": True, "entry": "open"}
+        return [
+            {
+                **body,
+                "id": f"{body['id']}/{segment}",
+                "segment": segment,
+                "verdict": verdict,
+                "confirmation": {**confirmation, "confirmed": verdict == "shift"},
+            }
+            for segment, verdict in self.said.items()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "segments"),
+    [("ok", "shift", ["inputs.origin=JFK"]), ("shift", "shift", ["all"]), ("ok", "ok", [])],
+)
+def test_a_segment_raises_an_alert_only_while_the_whole_is_silent(
+    store: Store, clock: HandClock, whole: str, part: str, segments: list[str]
+) -> None:
+    apply_text(store, POLICY + NOWHERE, "ann")
+    for day in range(4):
+        predict(store, day, 1.0)
+    scheduler(store, clock, Segmented(whole, part)).judge_due()
+    assert [alert.segment for alert in alerts(store)] == segments
+    assert len(steps.list_cases(store)) == len(segments)
+
+
+def test_the_story_is_the_same_over_either_database(
+    database: str, tmp_path: Path, clock: HandClock
+) -> None:
+    found = opened(tmp_path / "own", clock, database)
+    try:
+        apply_text(found, POLICY + NOWHERE, "ann")
+        for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):
+            predict(found, day, level)
+        scheduler(found, clock).judge_due()
+        [case] = steps.list_cases(found)
+        steps.approve(found, case.id, "ann", "yes", clock=clock)
+        scheduler(found, clock).deliver_due()
+        assert told(found) == [("2013-01-02", "shift"), ("2013-01-03", "shift")]
+        assert [alert.kind for alert in alerts(found)] == ["shift"]
+        assert steps.case_of(found, case.id).state == "approved"
+        assert [item.attempts for item in found.work.list("outbox")] == [1]
+    finally:
+        found.close()

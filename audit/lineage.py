@@ -155,7 +155,7 @@ def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series
             "first": rfc3339(min(row.first_us for row in rows)),
             "last": rfc3339(max(row.last_us for row in rows)),
         }
-        label = f"{count:,} predictions"
+        label = counted(count, "prediction")
         node = whole.node("predictions", f"{model} {version}", label, detail, "ok")
         whole.edge(f"version:{model} {version}", node, "predicted", count)
         for row in rows:
@@ -172,9 +172,9 @@ def _aftermath(
     integrations: set[str],
 ) -> None:
     """Outcomes and oversight of a version; where they name none, of its integrations."""
-    for type, kind, label in (
-        ("OutcomeObserved", "outcomes", "observed"),
-        ("OversightRecorded", "oversight", "reviewed"),
+    for type, kind, one, label in (
+        ("OutcomeObserved", "outcomes", "outcome", "observed"),
+        ("OversightRecorded", "oversight", "review", "reviewed"),
     ):
         own, shared = 0, dict.fromkeys(sorted(integrations), 0)
         for row in series:
@@ -184,12 +184,12 @@ def _aftermath(
                 shared[row.integration] += row.count
         if own:
             detail = {"count": own, "model": named[0], "version": named[1]}
-            node = whole.node(kind, " ".join(named), f"{own:,} {kind}", detail, "ok")
+            node = whole.node(kind, " ".join(named), counted(own, one), detail, "ok")
             whole.edge(predictions, node, label, own)
         for integration, count in shared.items():
             if count:
                 detail = {"count": count, "integration": integration}
-                node = whole.node(kind, integration, f"{count:,} {kind}", detail, "ok")
+                node = whole.node(kind, integration, counted(count, one), detail, "ok")
                 whole.edge(predictions, node, label, count)
 
 
@@ -228,6 +228,11 @@ def _governance(whole: _Whole, sources: Sources, model: str) -> None:
             whole.edge(cause, node, "opened")
         if case.candidate:
             whole.edge(node, f"version:{model} {case.candidate}", "gave")
+
+
+def counted(count: int, one: str) -> str:
+    """A number of things in words: "1 outcome", "2,000 outcomes"."""
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def _facts(found: Alert | Case) -> dict[str, Any]:

@@ -33,8 +33,19 @@ _METADATA: Mapping[str, tuple[str, ...]] = {
 }
 """Top-level fields that metadata shows; where names are given, only these inside them."""
 
-_STAFF = ("actor", "roles", "reason", "indexes", "filter", "hash", "token")
-"""Fields of the system's own events that name people or what they looked at."""
+_WITHHELD = (
+    "actor",
+    "approver",
+    "requester",
+    "roles",
+    "reason",
+    "indexes",
+    "filter",
+    "hash",
+    "token",
+    "report",
+)
+"""Fields of the system's own events that name people or what they looked at, or show raw values."""
 
 
 def seen(type: str, body: Mapping[str, Any], decision: str) -> tuple[dict[str, Any], list[str]]:
@@ -53,7 +64,7 @@ def seen(type: str, body: Mapping[str, Any], decision: str) -> tuple[dict[str, A
         elif decision == "allow":
             shown[name] = value
         elif type in SYSTEM_TYPES:
-            shown[name] = _hidden(f"/{_token(name)}", masked) if name in _STAFF else value
+            shown[name] = _hidden(f"/{_token(name)}", masked) if name in _WITHHELD else value
         else:
             shown[name] = _metadata(name, value, masked)
     return shown, masked

@@ -33,18 +33,34 @@ def assemble(
     verdicts: Sequence[Verdict],
     alerts: Sequence[Alert],
     looks: Sequence[Look],
+    logged: Mapping[int, str],
     decision: str,
 ) -> list[Moment]:
-    """All of it by time, then by place in the ledger; bodies are whole, masks are applied here."""
+    """All of it by time, then by place in the ledger; bodies are whole, masks are applied here.
+
+    `logged` tells when verdicts and alerts were, by index: they are about earlier times.
+    """
     full = decision == "allow"
     moments = [_entry(leaf, body, full) for leaf, body in entries]
     moments += [
-        Moment(v.index, "DriftMeasured", v.time, v.time, f"window judged {v.verdict}: {v.reason}")
-        for v in verdicts
+        Moment(
+            each.index,
+            "DriftMeasured",
+            each.time,
+            logged.get(each.index, each.time),
+            f"window judged {each.verdict}: {each.reason}",
+        )
+        for each in verdicts
     ]
     moments += [
-        Moment(a.index, "AlertRaised", a.raised, a.raised, f"{a.kind} alert raised, now {a.state}")
-        for a in alerts
+        Moment(
+            each.index,
+            "AlertRaised",
+            each.raised,
+            logged.get(each.index, each.raised),
+            f"{each.kind} alert raised, now {each.state}",
+        )
+        for each in alerts
     ]
     moments += [
         Moment(

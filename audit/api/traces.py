@@ -19,6 +19,7 @@ from audit.api.reads import Asked, Index, Reads, Sight, milliseconds, visible, w
 from audit.catalog import VERSION, Released, version_key
 from audit.errors import Tampered
 from audit.events import rfc3339
+from audit.governed import Alert, Verdict
 from audit.masking import MASK, seen
 from audit.problems import documented
 from audit.reader import Leaf
@@ -146,7 +147,8 @@ def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
     )
     leaf = evidence.leaf
     looks = reads.access.looked(leaf) if leaf else []
-    verdicts, alerts = [], []
+    verdicts: list[Verdict] = []
+    alerts: list[Alert] = []
     if leaf and leaf.type == "PredictionLogged" and sight.integration is None:
         verdicts = reads.governed.judged(leaf.model, leaf.version, leaf.event_us)
         starts = {each.window.start for each in verdicts}
@@ -159,7 +161,14 @@ def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
         index=found.index,
         verdict=evidence.verdict,
         decision=_decision(reads, found, sight.decision),
-        timeline=assemble(found.entries, verdicts, alerts, looks, sight.decision),
+        timeline=assemble(
+            found.entries,
+            verdicts,
+            alerts,
+            looks,
+            _logged(reads, [*verdicts, *alerts]),
+            sight.decision,
+        ),
         leaf=clear(leaf) if leaf else None,
         canonical=b64encode(leaf.raw).decode() if leaf else "",
         proof=evidence.proof.decode(),
@@ -169,6 +178,11 @@ def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
             for look in reversed(looks)
         ],
     )
+
+
+def _logged(reads: Reads, found: Sequence[Verdict | Alert]) -> dict[int, str]:
+    reader = reads.store.reader
+    return {each.index: rfc3339(reader.leaf(each.index).logged_us) for each in found}
 
 
 def _named(actor: str, sight: Sight) -> str:

@@ -133,6 +133,13 @@ def test_no_log_no_read(site: Site, path: str) -> None:
         assert "Secretville" not in each.text
 
 
+def test_a_stranger_is_a_stranger_even_when_that_cannot_be_recorded(site: Site) -> None:
+    closed = site_of(site.store, site.clock, Refusing())
+    with closed.client:
+        assert closed.client.get("/v1/me").status_code == 401
+    assert closed.access.refusals == 1
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -1,0 +1,95 @@
+"""The registry's documents: what each event leaves, and that replaying leaves the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from audit import rebuild
+from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released
+from audit.roles import Principal
+from tests.audit.reading import RANGE, Site, open_site, prediction
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = open_site(tmp_path)
+    yield found
+    found.store.close()
+
+
+def release(site: Site, id: str, version: str = "1", **fields: Any) -> int:
+    model = {"name": "credit", "version": version, "lineage": {"training_run": id}}
+    body = {"id": id, "time": RANGE["from"], "model": model, **fields}
+    return site.log(body, type="VersionReleased")
+
+
+def documents(site: Site) -> dict[str, list[tuple[str, bytes]]]:
+    return {kind: site.store.documents.list(kind) for kind in sorted(Catalog.kinds)}
+
+
+def test_the_newest_release_of_a_version_wins(site: Site) -> None:
+    release(site, "run-1")
+    index = release(site, "run-2", case="c1", metrics={"auc": 0.8})
+    stored = site.store.documents.get(VERSION, "credit 1")
+    assert stored is not None
+    assert msgspec.json.decode(stored, type=Released) == Released(
+        model="credit",
+        version="1",
+        index=index,
+        time=RANGE["from"],
+        integration="web",
+        lineage={"training_run": "run-2"},
+        case="c1",
+        metrics={"auc": 0.8},
+    )
+
+
+def test_an_integration_is_declared_by_name_or_by_whoever_declares_it(site: Site) -> None:
+    site.log({"id": "1", "time": RANGE["from"], "owner": "ann"}, type="IntegrationDeclared")
+    site.log(
+        {"id": "2", "time": RANGE["from"], "name": "batch", "cadence": "1d"},
+        type="IntegrationDeclared",
+        by="modelwitness",
+    )
+    found = {
+        key: msgspec.json.decode(body, type=Declared)
+        for key, body in site.store.documents.list(INTEGRATION)
+    }
+    assert found["web"].owner == "ann"
+    assert found["batch"].cadence == "1d"
+
+
+def test_a_page_of_entries_leaves_a_document_for_each_block_and_not_for_each_entry(
+    site: Site,
+) -> None:
+    first = site.log(*(prediction(n) for n in range(100)))
+    site.access.record(Principal("ann", ("audit",)), "search", indexes=range(first, first + 100))
+    assert len(site.store.documents.list("looked")) == 2
+    for index in (first, first + 63, first + 64, first + 99):
+        assert len(site.access.looked(site.store.reader.leaf(index))) == 1
+
+
+def test_replaying_the_ledger_leaves_the_same_documents(site: Site) -> None:
+    release(site, "run-1")
+    release(site, "run-2", version="2")
+    site.log({"id": "1", "time": RANGE["from"], "owner": "ann"}, type="IntegrationDeclared")
+    hash = site.tokens.authenticate(site.tokens.issue("ann", ["audit"], seconds=9)).token
+    site.tokens.issue("bob", ["ops"])
+    site.tokens.revoke(hash, by="bob")
+    site.access.record(Principal("ann", ("audit",)), "search", indexes=[0, 1])
+    window = {"model": "credit", **RANGE}
+    site.access.record(Principal("ann", ("audit",)), "drift", filter=window)
+    site.access.record(Principal("ann", ("audit",)), "drift", filter=window)
+    before = documents(site)
+    assert {kind: len(rows) for kind, rows in before.items()} == {
+        "integration": 1,
+        "looked": 1,
+        "looked-at": 1,
+        "token": 2,
+        "version": 2,
+    }
+    rebuild.run(site.store)
+    assert documents(site) == before

@@ -5,11 +5,9 @@ each before older ones; that a data set holds the columns which the policy names
 the entry's index, and nothing else of a prediction; and what is on the ledger before it leaves:
 the access to each window, then LabelsExported with digest, rows, query and entries, by which an
 erasure later finds what was delivered. The data set is made in memory and never lies on a disk.
-Hides Parquet.
 """
 
 import hashlib
-import io
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +15,6 @@ from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from audit.clock import Clock
@@ -29,12 +25,12 @@ from audit.rootkey import Random
 from audit.store import Store
 from drift.apply import in_force
 from drift.cases import Case, Span
+from drift.dataset import DataSet, Labelled
 from drift.duty import LOGGED
-from drift.errors import TooLarge, Unknown
-from drift.policy import ColumnRule, Policy, parse
+from drift.errors import Unknown
+from drift.policy import parse
 
 BATCH = 1_000
-_compact = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Recorder(Protocol):
@@ -43,17 +39,6 @@ class Recorder(Protocol):
     def record(
         self, principal: Principal, action: str, *, filter: Mapping[str, Any] | None = None
     ) -> None: ...
-
-
-class Labelled(Struct, frozen=True):
-    """A prediction with its label: `source` is outcome or correction, `said` the entry of it."""
-
-    index: int
-    event_us: int
-    prediction: dict[str, Any]
-    label: Any
-    source: str
-    said: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +139,7 @@ def export(
         raise Unknown("no policy is in force for the model of the case")
     policy = parse(document.text)
     size = store.reader.size()
-    table = _Table(policy, most_bytes)
+    table = DataSet(policy, most_bytes)
     for span in merged(case.windows):
         access.record(principal, "labelled_export", filter=_asked(case, span))
         table.add(
@@ -202,92 +187,6 @@ def merged(windows: Sequence[Span]) -> list[Span]:
         else:
             spans.append(window)
     return spans
-
-
-class _Table:
-    """Collects batches of labelled predictions as Arrow arrays."""
-
-    def __init__(self, policy: Policy, most_bytes: int) -> None:
-        self._rules = policy.columns
-        self._most = most_bytes
-        self._batches: list[pa.Table] = []
-        self._labels: set[type] = set()
-        self._bytes = 0
-        self.indexes: list[int] = []
-        self.sources: dict[str, int] = {}
-
-    @property
-    def rows(self) -> int:
-        return len(self.indexes)
-
-    def add(self, rows: Iterator[Labelled]) -> None:
-        while batch := list(islice(rows, BATCH)):
-            table = self._arrays(batch)
-            self._batches.append(table)
-            self._bytes += table.nbytes
-            if self._bytes > self._most:
-                raise TooLarge(
-                    "the labelled data set needs more memory than this service gives one",
-                    remedy="Raise export_bytes, or name fewer columns in the policy.",
-                )
-
-    def parquet(self, lineage: dict[str, Any]) -> bytes:
-        """The file: equal rows and lineage give equal bytes."""
-        table = pa.concat_tables(self._batches)
-        place = table.schema.get_field_index("label")
-        table = table.set_column(place, "label", self._typed(table.column("label")))
-        table = table.replace_schema_metadata({"modelwitness": _compact(lineage)})
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        return sink.getvalue()
-
-    def _arrays(self, batch: Sequence[Labelled]) -> pa.Table:
-        self.indexes += [each.index for each in batch]
-        for each in batch:
-            self.sources[each.source] = self.sources.get(each.source, 0) + 1
-            self._labels.add(type(each.label))
-        arrays: dict[str, Any] = {
-            "entry": pa.array([each.index for each in batch], pa.int64()),
-            "time": pa.array([each.event_us for each in batch], pa.timestamp("us", "UTC")),
-        }
-        for rule in self._rules:
-            arrays[rule.name] = _column(rule, batch)
-        arrays["label"] = pa.array([_compact(each.label).decode() for each in batch], pa.string())
-        arrays["label_source"] = pa.array([each.source for each in batch], pa.string())
-        return pa.table(arrays)
-
-    def _typed(self, labels: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
-        """Labels as what they all are: booleans, numbers, or else text."""
-        values: list[Any] = [msgspec.json.decode(str(label)) for label in labels.to_pylist()]
-        if self._labels == {bool}:
-            return pa.array(values, pa.bool_())
-        if self._labels <= {int, float}:
-            return pa.array([float(value) for value in values], pa.float64())
-        return pa.array([_text(value) for value in values], pa.string())
-
-
-def _column(rule: ColumnRule, batch: Sequence[Labelled]) -> "pa.Array[Any]":
-    values = [_at(each.prediction, rule.path) for each in batch]
-    if rule.kind == "numeric":
-        return pa.array([_number(value) for value in values], pa.float64())
-    return pa.array([_text(value) for value in values], pa.string())
-
-
-def _at(body: Any, path: Sequence[str]) -> Any:
-    for part in path:
-        body = body.get(part) if isinstance(body, dict) else None
-    return body
-
-
-def _number(value: Any) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if good else None
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return _compact(value).decode()
 
 
 def _ranges(indexes: Sequence[int]) -> list[list[int]]:

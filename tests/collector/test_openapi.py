@@ -1,0 +1,152 @@
+"""The API document: valid, complete, and true to what the routes do."""
+
+import json
+import re
+from collections import defaultdict
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from litestar.routes import HTTPRoute
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from collector.delivery import CLOUDEVENTS, NATIVE
+from tests.collector.conftest import House
+
+Document = dict[str, Any]
+INGEST = [f"/v1/{address}" for address in (*NATIVE, CLOUDEVENTS)]
+OPEN = {"/healthz", "/readyz", "/metrics"}
+REFUSALS = {"400", "401", "403", "406", "408", "409", "413", "415", "422", "429", "500", "503"}
+
+
+@pytest.fixture
+def document(house: House) -> Document:
+    """The document as it is served."""
+    found: Document = house.client.get("/schema/openapi.json").json()
+    return found
+
+
+def test_the_document_is_valid_openapi_31(document: Document) -> None:
+    assert document["openapi"].startswith("3.1")
+    schemathesis.openapi.from_dict(document).validate()
+    for schema in document["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+
+
+def test_every_reference_leads_somewhere(document: Document) -> None:
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert {"Prediction", "Outcome", "Oversight", "ExplanationEvent", "Receipt"} <= names
+    assert names <= document["components"]["schemas"].keys()
+
+
+def test_json_and_yaml_say_the_same(house: House, document: Document) -> None:
+    assert yaml.safe_load(house.client.get("/schema/openapi.yaml").text) == document
+
+
+def test_every_route_is_listed_with_all_its_methods(house: House, document: Document) -> None:
+    for route in house.app.routes:
+        assert isinstance(route, HTTPRoute)
+        if not route.path.startswith("/schema"):
+            methods = {each.lower() for each in route.methods} - {"options", "head"}
+            assert methods <= document["paths"][route.path_format].keys(), route.path
+
+
+@pytest.mark.parametrize("path", INGEST)
+def test_an_ingest_route_names_its_body_and_every_answer(document: Document, path: str) -> None:
+    operation = document["paths"][path]["post"]
+    assert operation["responses"].keys() == {"200", "201", *REFUSALS}
+    for status in REFUSALS:
+        (media,) = operation["responses"][status]["content"]
+        assert media == "application/problem+json"
+    body = operation["requestBody"]["content"]
+    if path.endswith(CLOUDEVENTS):
+        assert body.keys() == {
+            "application/cloudevents+json",
+            "application/cloudevents-batch+json",
+            "application/json",
+        }
+    else:
+        assert body.keys() == {"application/json", "application/x-ndjson"}
+        one, many = body["application/json"]["schema"]["oneOf"]
+        assert many["items"] == one
+
+
+@pytest.mark.parametrize("path", INGEST)
+def test_every_example_of_the_document_is_accepted(
+    house: House, document: Document, path: str
+) -> None:
+    headers = house.token()
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+    for media, described in content.items():
+        for example in described.get("examples", {}).values():
+            answer = house.client.post(
+                path,
+                content=json.dumps(example["value"]),
+                headers={**headers, "Content-Type": media},
+            )
+            assert answer.is_success, answer.text
+            if answer.status_code == 200 and "rejected" in answer.json():
+                assert answer.json()["rejected"] == []
+
+
+def test_only_health_and_consent_say_that_they_need_no_token(document: Document) -> None:
+    free = {
+        (path, method)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if operation.get("security") == [{}]
+    }
+    assert free == {*((path, "get") for path in OPEN), ("/v1/cloudevents", "options")}
+
+
+@pytest.mark.slow
+def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
+    house: House, address: str
+) -> None:
+    """Schemathesis makes good and bad requests of the document; answers must be documented."""
+    schema = schemathesis.openapi.from_url(f"{address}/schema/openapi.json")
+    headers = house.token()
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+    seen: dict[str, set[int]] = defaultdict(set)
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
+        operation = found.ok()
+        if operation.path in OPEN:
+            continue
+        for mode in schemathesis.GenerationMode:
+            if mode.is_negative and operation.method == "options":
+                continue  # it takes nothing that could be wrong
+            strategy = operation.as_strategy(generation_mode=mode)
+
+            @settings(
+                max_examples=25,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=strategy)
+            def fuzz(case: schemathesis.Case[Any]) -> None:
+                answer = case.call_and_validate(headers=headers, checks=checks)
+                seen[case.operation.path].add(answer.status_code)
+
+            fuzz()
+    for path in INGEST:
+        # It is no test if everything is refused at the door.
+        assert seen[path] & {200, 201}, path
+        assert seen[path] & {400, 422}, path
+    assert len(seen) == len(INGEST) + 2

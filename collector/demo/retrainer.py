@@ -40,6 +40,12 @@ class Order(Struct, frozen=True):
     simulated: bool = False
 
 
+def order_of(case: str, model: str, version: str) -> Order:
+    """The order that an approved case stands for, as its webhook would bring it."""
+    path = f"/v1/cases/{case}"
+    return Order(case, Named(model, version), f"{path}/labels.parquet", f"{path}/acknowledge")
+
+
 class _Cloud(Struct, frozen=True):
     type: str
     data: Order

@@ -29,7 +29,7 @@ from collector.demo.errors import DemoError
 from collector.demo.flights import Flight, rfc3339
 from collector.demo.model import LateModel
 from collector.demo.plan import Diary, Lines, Spool, Step, month_start, steps
-from collector.demo.retrainer import Retrainer
+from collector.demo.retrainer import Retrainer, order_of
 from collector.demo.retraining import Labelled, Retraining, Shelf
 from collector.demo.settings import POLICY, DemoSettings
 from collector.demo.traffic import DESKS, INTEGRATIONS, Kind, Packet
@@ -196,6 +196,9 @@ class _Story:
         case = findings.await_proposal(person, patience)
         if case.state == "proposed":
             person.post(f"/v1/cases/{case.id}/approve", {"reason": _APPROVAL, "simulated": True})
+        elif case.state in {"dispatched", "acknowledged"}:
+            # Heard by a run that was cut off; what was delivered once is not delivered again.
+            retrainer.obey(order_of(case.id, model.NAME, case.version))
         self._current = retrainer.wait(case.id, patience)
         findings.await_candidate(person, case.id, patience)
         progress = self._diary.progress

@@ -15,9 +15,13 @@ from audit.events import event_of, micros, rfc3339
 from audit.settings import AuditSettings
 from audit.store import Store, open_store
 from drift import rule
+from drift.alerts import Alert
 from drift.columns import Columns, Numeric
 from drift.policy import Policy
 from drift.projection import Governance
+from drift.schedule import Scheduler
+from drift.settings import DriftSettings
+from drift.verdicts import Verdict, read
 from drift.windows import Window, reference_of
 
 MODEL = "late-arrival"
@@ -40,6 +44,7 @@ rule: {confirm: {windows: 2, of: 3}}
 RETRAIN = """
 actions: {retrain: {url: "%s", secret: "env:RETRAIN_SECRET", cooldown: 30d}}
 """
+NOWHERE = RETRAIN % "http://127.0.0.1:9/"
 
 
 @dataclass
@@ -191,3 +196,27 @@ def quick_body(
     confirmation = rule.confirm(policy.rule, past, rule.step(policy.rule, body))
     body["confirmation"] = msgspec.structs.asdict(confirmation)
     return body
+
+
+def scheduler(store: Store, clock: HandClock, judge: Any = None, holder: str = "a") -> Scheduler:
+    return Scheduler(
+        store,
+        access_to(store, clock),
+        DriftSettings(),
+        judge or QuickJudge(),
+        holder,
+        clock=clock,
+        environment={},
+    )
+
+
+def verdicts(store: Store) -> list[Verdict]:
+    return [read(body) for _, body in store.documents.list("drift", f"{MODEL}/")]
+
+
+def told(store: Store) -> list[tuple[str, str]]:
+    return [(each.window.start[:10], each.verdict) for each in verdicts(store)]
+
+
+def alerts(store: Store) -> list[Alert]:
+    return [msgspec.json.decode(body, type=Alert) for _, body in store.documents.list("alert")]

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from audit.events import SYSTEM, Event, event_of
 from drift.cases import CaseEvent, Evidence, Named, PolicyRef
-from drift.verdicts import Verdict
+from drift.verdicts import Verdict, segment_key
 
 Kind = Literal["shift", "fault", "unjudged", "undelivered", "timeout"]
 """shift, fault: of a verdict; unjudged: a window could not be judged; undelivered: nobody took a
@@ -70,7 +70,7 @@ def alert_id(kind: str, model: str, version: str, segment: str, incident: str) -
 
 def series_key(model: str, version: str, segment: str, kind: str) -> str:
     """Return the key under which the standing alert of a series is found."""
-    return " ".join((model, version, segment, kind))
+    return " ".join((model, version, segment_key(segment), kind))
 
 
 def advance(alert: Alert | None, type: str, event: AlertEvent, index: int) -> Alert | None:

@@ -3,6 +3,7 @@
 Decides which fields the alerts, cases and pages rely on. Hides the report: it stays in the event.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -68,8 +69,18 @@ def summary(body: bytes, index: int) -> bytes:
 def verdict_key(verdict: Verdict) -> str:
     """Return the key of a summary: a model's verdicts lie together, in order of window."""
     return f"{window_prefix(verdict.model.name, verdict.window.start)}" + "/".join(
-        (verdict.model.version, verdict.segment)
+        (verdict.model.version, segment_key(verdict.segment))
     )
+
+
+def segment_key(segment: str) -> str:
+    """Return the segment as it stands in keys: itself where it is short and printable.
+
+    A segment's name holds a value that a producer sent: any text of any length.
+    """
+    if len(segment) <= 128 and segment.isprintable():
+        return segment
+    return f"#{hashlib.sha256(segment.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 def window_prefix(model: str, start: str) -> str:

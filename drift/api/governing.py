@@ -21,8 +21,14 @@ from drift.settings import DriftSettings
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=2**63 - 1, description="Number of an entry, from 0")]
-Id = Annotated[str, PathParameter(max_length=128, description="Id of the case or alert")]
-Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next` of a page")]
+Id = Annotated[
+    str, PathParameter(pattern="^[A-Za-z0-9-]{1,128}$", description="Id of the case or alert")
+]
+Cursor = Annotated[
+    str | None,
+    # PostgreSQL's text holds no NUL.
+    QueryParameter(max_length=1024, pattern="^[^\\x00]*$", description="`next` of a page"),
+]
 
 DECIDING = ("allow", "second")
 """Decisions that let someone approve: the scheduler proposes, so whoever approves is the second."""

@@ -22,6 +22,7 @@ from tests.drift.governance import (
     predict,
     scheduler,
     told,
+    verdicts,
 )
 
 
@@ -249,7 +250,7 @@ class Segmented(QuickJudge):
         return [
             {
                 **body,
-                "id": f"{body['id']}/{segment}",
+                "id": f"{body['id']}/{len(segment)}",
                 "segment": segment,
                 "verdict": verdict,
                 "confirmation": {**confirmation, "confirmed": verdict == "shift"},
@@ -271,6 +272,19 @@ def test_a_segment_raises_an_alert_only_while_the_whole_is_silent(
     scheduler(store, clock, Segmented(whole, part)).judge_due()
     assert [alert.segment for alert in alerts(store)] == segments
     assert len(steps.list_cases(store)) == len(segments)
+
+
+@pytest.mark.parametrize("segment", ["inputs.origin=\x00", "inputs.note=" + "long " * 1000])
+def test_a_segment_named_by_any_value_is_kept(store: Store, clock: HandClock, segment: str) -> None:
+    apply_text(store, POLICY, "ann")
+    for day in range(4):
+        predict(store, day, 1.0)
+    judge = Segmented("ok", "shift")
+    judge.said[segment] = "shift"
+    scheduler(store, clock, judge).judge_due()
+    assert {each.segment for each in verdicts(store)} == {*judge.said}
+    assert len({key for key, _ in store.documents.list("drift")}) == 3 * 2
+    assert all(len(key) < 300 and key.isprintable() for key, _ in store.documents.list("drift"))
 
 
 def test_the_story_is_the_same_over_either_database(

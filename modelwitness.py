@@ -25,6 +25,7 @@ import drift.commands
 from audit.access import Access
 from audit.catalog import Catalog
 from audit.clock import system_clock
+from audit.documents import Projection
 from audit.errors import AuditError
 from audit.options import DATA, Data, Database, Host, Parts, Port
 from audit.settings import AuditSettings
@@ -46,12 +47,17 @@ API_PORT, PAGES_PORT = 8600, 8601
 LOCAL = "127.0.0.1"
 
 
+def projections() -> tuple[Projection, ...]:
+    """Return every projection: whoever appends or checks must know them all."""
+    return Catalog(), Governance()
+
+
 @contextmanager
 def opened(data: Path, database: str = "", **how: Any) -> Iterator[Parts]:
     """Open the store with every projection, so that whoever appends keeps all of them current."""
     store = open_store(
         AuditSettings.of(data, database),
-        (Catalog(), Governance()),
+        projections(),
         clock=system_clock,
         random=os.urandom,
         **how,
@@ -66,12 +72,11 @@ def opened(data: Path, database: str = "", **how: Any) -> Iterator[Parts]:
 
 def application(parts: Parts) -> "Litestar":
     """Return the HTTP application over an open store."""
-    from drift.api import router as governing
-
     from audit.api import router as reading
     from audit.api.application import application as application_of
     from collector.api import router as collecting
     from collector.limits import Limits
+    from drift.api import router as governing
 
     return application_of(
         collecting(parts.store.ledger, parts.tokens, parts.store.work, system_clock, Limits()),
@@ -308,7 +313,7 @@ def wait(processes: list[subprocess.Popen[bytes]]) -> int:
     return 1
 
 
-audit.commands.add_to(app, opened)
+audit.commands.add_to(app, opened, projections)
 collector.commands.add_to(app, opened)
 drift.commands.add_to(app, opened)
 

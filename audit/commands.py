@@ -4,12 +4,14 @@ Decides names, options and what is printed; what is done is decided in the modul
 command calls. `opened` and the options come from the composition root.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audit.clock import system_clock
+from audit.documents import Projection
 from audit.options import DATA, Data, Database, Open
 from audit.settings import AuditSettings
 
@@ -19,15 +21,15 @@ Earlier = Annotated[
 ]
 
 
-def add_to(app: typer.Typer, opened: Open) -> None:
-    """Add the commands of the ledger to `app`."""
-    _add_checks(app)
+def add_to(app: typer.Typer, opened: Open, projections: Callable[[], Sequence[Projection]]) -> None:
+    """Add the commands of the ledger to `app`; `projections` gives those of every package."""
+    _add_checks(app, projections)
     _add_copies(app, opened)
     app.add_typer(_tokens(opened), name="tokens")
     app.add_typer(_keys(opened), name="keys")
 
 
-def _add_checks(app: typer.Typer) -> None:
+def _add_checks(app: typer.Typer, projections: Callable[[], Sequence[Projection]]) -> None:
     @app.command(
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
         add_help_option=False,
@@ -51,7 +53,14 @@ def _add_checks(app: typer.Typer) -> None:
         from audit import fsck as check
 
         settings = AuditSettings.of(data, database)
-        raise typer.Exit(check.run(settings, deep=deep, earlier=earlier or [], report=typer.echo))
+        found = check.run(
+            settings,
+            deep=deep,
+            earlier=earlier or [],
+            report=typer.echo,
+            projections=projections(),
+        )
+        raise typer.Exit(found)
 
 
 def _add_copies(app: typer.Typer, opened: Open) -> None:
@@ -103,7 +112,7 @@ def _add_copies(app: typer.Typer, opened: Open) -> None:
         """Recreate every projection from the ledger."""
         from audit import rebuild as rebuilding
 
-        with opened(data, database) as parts:
+        with opened(data, database, repairing=True) as parts:
             rebuilding.run(parts.store)
             typer.echo("the projections are those of the ledger")
 

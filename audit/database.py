@@ -5,6 +5,7 @@ transaction-scoped advisory lock in PostgreSQL) and how many rows go in at once 
 binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add`, and SQLAlchemy connections.
 """
 
+import sqlite3
 import struct
 import threading
 from abc import ABC, abstractmethod
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -141,6 +143,12 @@ class Postgres(Database):
             connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"},
         )
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with _translated(), self.engine.connect() as connection:
+            # Read committed would show each statement another state of the tree and its keys.
+            yield connection.execution_options(isolation_level="REPEATABLE READ")
+
     def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         if not rows:
             return
@@ -191,7 +199,7 @@ def _translated() -> Iterator[None]:
     """Turn the drivers' 'not now' into `Busy`; other database errors pass as they are."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError, psycopg.OperationalError) as error:
         raise Busy("the database did not answer in time or is away") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -10,14 +10,27 @@ Names the first bad index. Reads only; works on a database that no server would 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Text,
+    func,
+    literal,
+    make_url,
+    or_,
+    select,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from audit import checkpoint, leaf, note, tables
 from audit.checkpoint import Checkpoint
-from audit.database import open_database
+from audit.database import Database, open_database
 from audit.documents import Projection
 from audit.edge import Edge
 from audit.errors import AuditError, RolledBack, Tampered, Unverifiable
@@ -49,24 +62,12 @@ def run(
     projections: Sequence[Projection] = (),
 ) -> int:
     """Check the store that `settings` name; returns 0 sound, 1 tampered, 2 cannot tell."""
-    from audit import deep as deeper
-
     try:
-        database = open_database(settings.url)
-        with database.reading() as connection:
-            known = known_checkpoints(settings, origin(connection), earlier)
-            walked = walk(connection, known)
-            report(f"{walked.size} entries: leaves, payloads, tiles and root agree")
-            if known:
-                report(f"{len(known)} checkpoints known from outside are continued")
-            if deep:
-                for line in deeper.check(connection, database, settings, projections, walked):
-                    report(line)
-            elif walked.missing:
-                raise Unverifiable(
-                    f"{len(walked.missing)} payloads are gone, the first at entry"
-                    f" {walked.missing[0]}: only --deep can tell whether erasures cover them"
-                )
+        database = _existing(settings)
+        try:
+            _check(database, settings, earlier, report, projections if deep else None)
+        finally:
+            database.engine.dispose()
     except Tampered as error:
         report(str(error))
         return TAMPERED
@@ -78,11 +79,77 @@ def run(
     return OK
 
 
+def _check(
+    database: Database,
+    settings: AuditSettings,
+    earlier: Sequence[Path],
+    report: Report,
+    projections: Sequence[Projection] | None,
+) -> None:
+    from audit import deep
+
+    with database.reading() as connection:
+        log = origin(connection)
+    # Read before the entries: what is signed meanwhile is not among those that we see.
+    known = known_checkpoints(settings, log, earlier)
+    with database.reading() as connection:
+        _check_kinds(connection)
+        walked = walk(connection, known)
+        report(f"{walked.size} entries: leaves, payloads, tiles and root agree")
+        if known:
+            report(f"{len(known)} checkpoints known from outside are continued")
+        if projections is not None:
+            for line in deep.check(connection, database, settings, projections, walked):
+                report(line)
+        elif walked.missing:
+            raise Unverifiable(
+                f"{len(walked.missing)} payloads are gone, the first at entry"
+                f" {walked.missing[0]}: only --deep can tell whether erasures cover them"
+            )
+
+
+def _existing(settings: AuditSettings) -> Database:
+    file = make_url(settings.url).database
+    if settings.embedded and not (file and Path(file).is_file()):
+        raise Unverifiable(f"there is no database {file}")
+    return open_database(settings.url)
+
+
+def _check_kinds(connection: Connection) -> None:
+    """Raise `Tampered` where SQLite, which lets any value into any column, holds a wrong one."""
+    if connection.dialect.name != "sqlite":
+        return
+    for table in tables.metadata.tables.values():
+        wrong = or_(
+            *(
+                func.typeof(column).not_in([_kind(column), *(["null"] if column.nullable else [])])
+                for column in table.columns
+            )
+        )
+        query = select(func.min(table.c.idx) if "idx" in table.c else literal(None))
+        index, count = connection.execute(query.add_columns(func.count()).where(wrong)).one()
+        if count:
+            place = index if isinstance(index, int) else None
+            raise Tampered(f"table {table.name} holds a value of the wrong kind", index=place)
+
+
+def _kind(column: ColumnElement[Any]) -> str:
+    if isinstance(column.type, LargeBinary):
+        return "blob"
+    return "text" if isinstance(column.type, Text) else "integer"
+
+
 def origin(connection: Connection) -> str:
-    """Return the log's name; raises `Unverifiable` where there is no log."""
+    """Return the log's name, which head and entries must agree on.
+
+    Raises `Unverifiable` where there is no log.
+    """
     found = connection.execute(select(tables.head.c.origin)).scalar()
     if found is None:
         raise Unverifiable("the database holds no ledger")
+    first = connection.execute(select(tables.entry.c.leaf).where(tables.entry.c.idx == 0)).scalar()
+    if isinstance(first, bytes) and leaf.parse(first).log != found:
+        raise Tampered("a leaf belongs to another log than the head names", index=0)
     return str(found)
 
 
@@ -114,11 +181,8 @@ def walk(connection: Connection, known: Sequence[Checkpoint]) -> Walked:
         raise RolledBack(head.size, known[-1].size)
     walked = Walked(head.size)
     names = series_names(connection)
-    edge, logged_us, wanted = Edge(0), 0, list(known)
-    while wanted and wanted[0].size == 0:
-        wanted.pop(0)
-    unused = set(names)
-    for page in _pages(connection, head.size, [each.size for each in wanted]):
+    edge, logged_us, unused = Edge(0), 0, set(names)
+    for page in _pages(connection, head.size, known):
         hashes: list[bytes] = []
         for row in page:
             if row.idx != edge.size + len(hashes):
@@ -131,14 +195,11 @@ def walk(connection: Connection, known: Sequence[Checkpoint]) -> Walked:
         edge, tiles = edge.append(hashes)
         for level, n, content, root in tiles:
             _check_tile(connection, level, n, content, root)
-        while wanted and wanted[0].size == edge.size:
-            if edge.root() != wanted[0].root:
-                raise Tampered(f"the tree of {edge.size} entries is not the one that was signed")
-            wanted.pop(0)
+        _check_known(edge, known)
     if edge.size != head.size:
         raise Tampered("an entry is missing", index=edge.size)
     if edge.root() != head.root:
-        raise Tampered("the stored root is not that of the stored entries")
+        raise Tampered(f"{_suspects(edge.size, known)} does not give the stored root")
     if head.id != 1 or head.logged_us != logged_us:
         raise Tampered("the head does not agree with the last entry")
     if unused:
@@ -147,32 +208,39 @@ def walk(connection: Connection, known: Sequence[Checkpoint]) -> Walked:
     return walked
 
 
+def _check_known(edge: Edge, known: Sequence[Checkpoint]) -> None:
+    for each in known:
+        if each.size == edge.size and each.root != edge.root():
+            raise Tampered(f"{_suspects(edge.size, known)} is not the one that was signed")
+
+
+def _suspects(size: int, known: Sequence[Checkpoint]) -> str:
+    """Say which entries no tile and no earlier checkpoint vouches for."""
+    first = max([size - size % 256, *(each.size for each in known if each.size < size)])
+    return f"one of the entries {first} to {size - 1}"
+
+
 def series_names(connection: Connection) -> SeriesNames:
     """Return type, integration, model, version, status and class of every series."""
     return {row[0]: tuple(row[1:]) for row in connection.execute(select(tables.series))}
 
 
 def _pages(
-    connection: Connection, size: int, stops: Sequence[int]
+    connection: Connection, size: int, known: Sequence[Checkpoint]
 ) -> Iterator[Sequence[Row[tuple[int, bytes, int, int, bytes | None]]]]:
-    """Yield rows of entry and payload in order, never across a size in `stops`."""
+    """Yield rows of entry and payload in order; a page ends at each known checkpoint."""
     entry, payload = tables.entry, tables.payload
-    query = select(
-        entry.c.idx, entry.c.leaf, entry.c.series, entry.c.event_us, payload.c.sealed
-    ).outerjoin(payload, payload.c.idx == entry.c.idx)
-    start = 0
-    pending = sorted({stop for stop in stops if 0 < stop < size})
-    while start < size:
-        end = min([start + _PAGE, size, *(stop for stop in pending[:1])])
-        page = connection.execute(
-            query.where(entry.c.idx >= start, entry.c.idx < end).order_by(entry.c.idx)
-        ).all()
+    query = (
+        select(entry.c.idx, entry.c.leaf, entry.c.series, entry.c.event_us, payload.c.sealed)
+        .outerjoin(payload, payload.c.idx == entry.c.idx)
+        .order_by(entry.c.idx)
+    )
+    stops = {*range(0, size, _PAGE), *(each.size for each in known), size}
+    for start, end in pairwise(sorted(stops)):
+        page = connection.execute(query.where(entry.c.idx >= start, entry.c.idx < end)).all()
         if not page:
             raise Tampered("an entry is missing", index=start)
         yield page
-        start = end
-        if pending and pending[0] == start:
-            pending.pop(0)
 
 
 def _check_row(
@@ -224,7 +292,7 @@ def _check_tile(connection: Connection, level: int, n: int, hashes: bytes, root:
     bad = n * width
     if stored.hashes != hashes:
         place = next(
-            i for i in range(256) if stored.hashes[32 * i : 32 * i + 32] != hashes[32 * i :][:32]
+            (i for i in range(256) if stored.hashes[32 * i :][:32] != hashes[32 * i :][:32]), 255
         )
         bad += place * 256**level
     raise Tampered(f"tile {n} of level {level} is not that of its entries", index=bad)

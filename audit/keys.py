@@ -12,12 +12,13 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from audit.errors import NotFound, Tampered
 from audit.rootkey import Random, RootKey
@@ -74,7 +75,7 @@ class Keys:
         self._store_version = 0
         self._by_handle: OrderedDict[int, SubjectKey] = OrderedDict()
         self._by_tag: OrderedDict[bytes, int] = OrderedDict()
-        self.index: IndexKeys
+        self._index: IndexKeys | None = None
 
     def refresh(self, connection: Connection, epoch: int) -> None:
         """Make the cache as new as `epoch`; cheap when it already is."""
@@ -82,17 +83,27 @@ class Keys:
             return
         self._by_handle.clear()
         self._by_tag.clear()
-        self._store = {}
+        # A key of the ring never changes, only its wrapping: those held need no root key again.
+        held, self._store = self._store, {}
         for row in connection.execute(select(key_ring).order_by(key_ring.c.version)):
-            plain = self._root.unwrap(row.wrapped, ring_data(self._log, row.kind, row.version))
             if row.kind == "store":
-                self._store[row.version] = AESGCM(plain)
+                self._store[row.version] = held.get(row.version) or AESGCM(self._unwrap_ring(row))
                 self._store_version = row.version
-            elif row.kind == "index":
-                self.index = IndexKeys(plain, row.version)
-        if not self._store:
+            elif row.kind == "index" and (self._index is None or self._index.version < row.version):
+                self._index = IndexKeys(self._unwrap_ring(row), row.version)
+        if not self._store or self._index is None:
             raise NotFound("the store has no keys: run modelwitness migrate")
         self._epoch = epoch
+
+    @property
+    def index(self) -> IndexKeys:
+        """The keys of the blind index; there are none before `refresh`."""
+        if self._index is None:
+            raise NotFound("the keys of the store were not read yet")
+        return self._index
+
+    def _unwrap_ring(self, row: Row[Any]) -> bytes:
+        return self._root.unwrap(row.wrapped, ring_data(self._log, row.kind, row.version))
 
     def forget(self) -> None:
         """Drop every cached key, those of rows that never came to be committed included."""

@@ -73,6 +73,11 @@ def fingerprint(connection: Connection) -> str:
     return digest.hexdigest()
 
 
+def revision(connection: Connection) -> str:
+    """Return the schema version that the database says it has; "" for none."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
 def _config() -> Config:
     here = Path(__file__).resolve().parent
     installed = here / "_migrations"  # where the wheel puts them

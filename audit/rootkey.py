@@ -8,10 +8,10 @@ caller can wrap and unwrap, not read it, so that a KMS or an HSM can stand in it
 import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -41,36 +41,69 @@ class RootKey(Protocol):
 
 
 class LocalRootKey:
-    """A root key held in this process: 32 bytes from a file or the environment."""
+    """A root key held in this process: 32 bytes from a file or the environment.
 
-    def __init__(self, secret: bytes, random: Random) -> None:
-        if len(secret) != 32:
-            raise NoRootKey("a root key is 32 bytes; this one is not")
-        self._cipher = AESGCM(secret)
+    While one is replaced there are two. Whichever opened something last is the one that wraps.
+    """
+
+    def __init__(self, secrets: Callable[[], Iterable[bytes]], random: Random) -> None:
+        """`secrets` returns the keys there are now, the current one first; asked again later."""
+        self._secrets = secrets
         self._random = random
-        self._id = sha256(b"modelwitness root key\n" + secret).hexdigest()[:16]
+        self._used = _Used.of(next(iter(secrets())))
 
     @property
     def id(self) -> str:
-        return self._id
+        return self._used.id
 
     def wrap(self, key: bytes, associated: bytes) -> bytes:
         nonce = self._random(12)
-        return nonce + self._cipher.encrypt(nonce, key, associated)
+        return nonce + self._used.cipher.encrypt(nonce, key, associated)
 
     def unwrap(self, wrapped: bytes, associated: bytes) -> bytes:
+        plain = self._used.unwrap(wrapped, associated)
+        if plain is None:
+            for used in map(_Used.of, self._secrets()):
+                plain = used.unwrap(wrapped, associated)
+                if plain is not None:
+                    self._used = used
+                    break
+        if plain is None:
+            raise Tampered(
+                f"a key does not open under root key {self.id}: if that was replaced,"
+                " start again with the new one"
+            )
+        return plain
+
+
+class _Used(NamedTuple):
+    id: str
+    cipher: AESGCM
+
+    @classmethod
+    def of(cls, secret: bytes) -> Self:
+        if len(secret) != 32:
+            raise NoRootKey("a root key is 32 bytes; this one is not")
+        id = sha256(b"modelwitness root key\n" + secret).hexdigest()[:16]
+        return cls(id, AESGCM(secret))
+
+    def unwrap(self, wrapped: bytes, associated: bytes) -> bytes | None:
         try:
-            return self._cipher.decrypt(wrapped[:12], wrapped[12:], associated)
-        except (InvalidTag, ValueError) as error:
-            raise Tampered(f"a key does not open under root key {self._id}") from error
+            return self.cipher.decrypt(wrapped[:12], wrapped[12:], associated)
+        except (InvalidTag, ValueError):
+            return None
 
 
-def from_environment(text: str, random: Random) -> LocalRootKey:
-    """Return the root key that a base64 text holds; raises `NoRootKey`."""
+def from_environment(texts: Sequence[str], random: Random) -> LocalRootKey:
+    """Return the root key that the first base64 text holds, the others being its replacements.
+
+    Raises `NoRootKey`.
+    """
     try:
-        return LocalRootKey(a2b_base64(text.strip().encode(), strict_mode=True), random)
+        secrets = [a2b_base64(text.strip().encode(), strict_mode=True) for text in texts]
     except (Base64Error, ValueError) as error:
-        raise NoRootKey("MODELWITNESS_ROOT_KEY is not base64 of 32 bytes") from error
+        raise NoRootKey("a root key in the environment is not base64 of 32 bytes") from error
+    return LocalRootKey(lambda: secrets, random)
 
 
 def from_file(path: Path, random: Random, *, create: bool) -> LocalRootKey:
@@ -78,7 +111,44 @@ def from_file(path: Path, random: Random, *, create: bool) -> LocalRootKey:
 
     Raises `NoRootKey` where the file is missing, malformed, or readable by group or others.
     """
-    return LocalRootKey(secret_file(path, random, create=create), random)
+
+    def secrets() -> Iterator[bytes]:
+        # The replacement is read first: it takes the place of the key by renaming, so whoever
+        # misses it here finds it there.
+        path_next = replacement_path(path)
+        following = [secret_file(path_next, random, create=False)] if path_next.exists() else []
+        yield secret_file(path, random, create=create)
+        yield from following
+
+    return LocalRootKey(secrets, random)
+
+
+def replacement_path(path: Path) -> Path:
+    """Where the replacement of a root key waits until everything is wrapped under it."""
+    return path.with_name(path.name + ".next")
+
+
+def replacement(path: Path, random: Random) -> LocalRootKey:
+    """Return the key that is to replace the one in `path`, made if there is none; durable."""
+    return from_file(replacement_path(path), random, create=True)
+
+
+def adopt_replacement(path: Path) -> None:
+    """Put the replacement in the place of the key, in one step."""
+    try:
+        replacement_path(path).replace(path)
+    except FileNotFoundError:
+        return  # another process was faster
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names in `directory` survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def secret_file(path: Path, random: Random, *, create: bool) -> bytes:
@@ -97,6 +167,7 @@ def secret_file(path: Path, random: Random, *, create: bool) -> bytes:
             pass
         finally:
             draft.unlink()
+        sync_directory(path.parent)
     try:
         if path.stat().st_mode & 0o077:
             raise NoRootKey(f"{path} is open to others than its owner: chmod 600 it")

@@ -24,6 +24,8 @@ class AuditSettings(BaseSettings):
     """Directory of root key and signing key; default DIR/keys. Never in backups of the database."""
     root_key: SecretStr | None = None
     """Base64 of 32 bytes; where it is set no root key file is read."""
+    new_root_key: SecretStr | None = None
+    """Base64 of 32 bytes: what `keys rotate root` puts in the place of `root_key`."""
     region: str = "default"
 
     @classmethod

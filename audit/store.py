@@ -21,7 +21,7 @@ from audit.events import SYSTEM, event_of, rfc3339
 from audit.keys import LEDGER_HANDLE, Keys, create_ring
 from audit.ledger import Ledger
 from audit.merkle import EMPTY_ROOT
-from audit.migrate import fingerprint, migrate, require_newest
+from audit.migrate import fingerprint, migrate, require_newest, revision
 from audit.prepare import Preparer
 from audit.reader import Reader
 from audit.rootkey import Random, RootKey, from_environment, from_file, secret_file
@@ -42,6 +42,11 @@ class Store:
     documents: Documents
     work: Work
     projections: tuple[Projection, ...]
+    random: Random
+
+    def keys(self) -> Keys:
+        """Return a key ring of one's own: one serves one thread."""
+        return Keys(self.root, self.ledger.origin, self.random)
 
     def close(self) -> None:
         """Commit what waits and let go of the database."""
@@ -57,11 +62,13 @@ def open_store(
     random: Random,
     app_role: str | None = None,
     may_migrate: bool | None = None,
+    repairing: bool = False,
 ) -> Store:
     """Open the store that `settings` name; makes it where it is embedded or told to migrate.
 
     Raises `NotMigrated`, `NoRootKey`, `RolledBack`, and `Tampered` where the stored tree does not
-    continue the last signed checkpoint or the schema was changed outside of `migrate`.
+    continue the last signed checkpoint or the schema was changed outside of `migrate`. Whoever is
+    `repairing` projections gets the store although the one that holds the schema may be damaged.
     """
     owner = settings.embedded if may_migrate is None else may_migrate
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -70,9 +77,10 @@ def open_store(
         migrate(database, app_role)
     else:
         require_newest(database)
-    root = root_key(settings, random)
+    fresh = not (settings.data / "checkpoints" / "last-signed").exists()
+    root = root_key(settings, random, create=fresh)
     origin = _origin(database, root, random)
-    seed = secret_file(settings.key_directory / "log.key", random, create=True)
+    seed = secret_file(settings.key_directory / "log.key", random, create=fresh)
     signer = CheckpointSigner(
         note.Signer(origin, seed), settings.data / "checkpoints" / "last-signed"
     )
@@ -83,23 +91,26 @@ def open_store(
     reader = Reader(database, Keys(root, origin, random), ledger)
     documents = Documents(database, Keys(root, origin, random))
     work = Work(database, Keys(root, origin, random), clock)
-    store = Store(settings, database, root, ledger, reader, documents, work, everything)
+    store = Store(settings, database, root, ledger, reader, documents, work, everything, random)
     try:
         _check_continues(store, signer)
-        _check_schema(store, clock, owner=owner)
+        if not repairing:
+            _check_schema(store, clock, owner=owner)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def root_key(settings: AuditSettings, random: Random) -> RootKey:
-    """Return the root key that the settings name, from the environment or a file."""
+def root_key(settings: AuditSettings, random: Random, *, create: bool = False) -> RootKey:
+    """Return the root key that the settings name, from the environment or a file.
+
+    Raises `NoRootKey`; where told so, makes the file if it is missing.
+    """
     if settings.root_key is not None:
-        return from_environment(settings.root_key.get_secret_value(), random)
-    path = settings.key_directory / "root.key"
-    fresh = not (settings.data / "checkpoints" / "last-signed").exists()
-    return from_file(path, random, create=fresh)
+        given = [key for key in (settings.root_key, settings.new_root_key) if key is not None]
+        return from_environment([key.get_secret_value() for key in given], random)
+    return from_file(settings.key_directory / "root.key", random, create=create)
 
 
 def _origin(database: Database, root: RootKey, random: Random) -> str:
@@ -142,37 +153,40 @@ def _check_continues(store: Store, signer: CheckpointSigner) -> None:
         raise Tampered(f"the stored tree does not continue the checkpoint signed at {last.size}")
 
 
-def _check_schema(store: Store, clock: Clock, *, owner: bool) -> None:
+def require_schema(store: Store) -> None:
+    """Raise `Tampered` unless the schema is the one in the newest SchemaMigrated."""
     with store.database.reading() as connection:
         found = fingerprint(connection)
     recorded = store.documents.get("schema", "newest")
-    revision = _revision(store.database)
-    if recorded is not None:
-        body = msgspec.json.decode(recorded)
-        if body["fingerprint"] == found:
-            return
-        if body["revision"] == revision or not owner:
-            raise Tampered(
-                "the schema is not the one that was migrated: a guard or an index was changed"
-            )
+    if recorded is None or msgspec.json.decode(recorded)["fingerprint"] != found:
+        raise Tampered(
+            "the schema is not the one that was migrated: a guard or an index was changed"
+        )
+
+
+def _check_schema(store: Store, clock: Clock, *, owner: bool) -> None:
+    with store.database.reading() as connection:
+        found, version = fingerprint(connection), revision(connection)
+        empty = connection.execute(select(tables.head.c.size)).scalar_one() == 0
+    recorded = store.documents.get("schema", "newest")
+    if recorded is None and not empty:
+        raise Tampered("the recorded schema is gone: run rebuild")
+    known = {} if recorded is None else msgspec.json.decode(recorded)
+    if known.get("fingerprint") == found:
+        return
+    if not empty and (known["revision"] == version or not owner):
+        require_schema(store)
     store.ledger.append(
         [
             event_of(
                 "SchemaMigrated",
                 SYSTEM,
                 {
-                    "id": f"{revision}:{found}",
+                    "id": f"{version}:{found}",
                     "time": rfc3339(clock()),
-                    "revision": revision,
+                    "revision": version,
                     "fingerprint": found,
                 },
             )
         ]
     )
-
-
-def _revision(database: Database) -> str:
-    from alembic.runtime.migration import MigrationContext
-
-    with database.reading() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or ""

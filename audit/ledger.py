@@ -127,6 +127,8 @@ class Ledger:
     def close(self) -> None:
         """Commit what waits, then stop."""
         with self._changed:
+            if self._closed:
+                return
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:

@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from audit.api.reads import Asked, Index, Reads, milliseconds, visible
 from audit.events import rfc3339
+from audit.leaf import base64
 from audit.masking import seen
 from audit.problems import documented
 from audit.reader import Leaf, Opened
@@ -88,7 +89,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         return Entry(
             index=index,
             leaf=clear(opened.leaf),
-            leaf_hash=opened.leaf.hash.hex(),
+            leaf_hash=base64(opened.leaf.hash),
             body=body,
             masked=masked,
             erased=opened.erased,

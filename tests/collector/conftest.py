@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import settings
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
@@ -18,12 +19,17 @@ from prometheus_client import CollectorRegistry
 
 from audit.catalog import Catalog
 from audit.clock import system_clock
+from audit.documents import Projection
 from audit.problems import handlers
 from audit.settings import AuditSettings
 from audit.store import Store, open_store
 from audit.tokens import Tokens
 from collector.api import router
 from collector.limits import Limits
+
+# How long an example takes is the machine's business, and it is shared.
+settings.register_profile("collector", deadline=None)
+settings.load_profile("collector")
 
 
 @dataclass
@@ -62,12 +68,12 @@ Open = Callable[..., House]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """A function that opens ingest over an empty store, with these limits."""
+    """A function that opens ingest over an empty store, with these projections and limits."""
     closing: list[Callable[[], None]] = []
 
-    def open_house(**limits: Any) -> House:
-        settings = AuditSettings(data=tmp_path / f"data{len(closing)}")
-        store = open_store(settings, [Catalog()], clock=system_clock, random=os.urandom)
+    def open_house(*projections: Projection, **limits: Any) -> House:
+        audit = AuditSettings(data=tmp_path / f"data{len(closing)}")
+        store = open_store(audit, [Catalog(), *projections], clock=system_clock, random=os.urandom)
         closing.append(store.close)
         tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
         registry = CollectorRegistry()

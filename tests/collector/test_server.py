@@ -4,12 +4,13 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from audit.documents import Applied, View
 from tests.collector.conftest import House, Open, prediction
 
 
@@ -141,6 +142,40 @@ def test_bad_events_do_not_hurt_those_that_come_with_them(house: House, address:
     logged = [each["id"] for each in house.bodies("PredictionLogged")]
     assert sorted(logged) == sorted(set(logged))
     assert len(logged) == 40
+
+
+class Poisoned:
+    """A projection that fails on one event, as a mistake in ours might."""
+
+    name = "poisoned"
+    types = frozenset({"PredictionLogged"})
+    kinds = frozenset({"poisoned"})
+
+    def apply(self, entries: Sequence[Applied], view: View) -> None:
+        if any(each.event.id == "poison" for each in entries):
+            raise RuntimeError("SECRET")
+
+    def forget(self, handle: int, view: View) -> None: ...
+
+
+def test_an_event_that_breaks_the_append_fails_alone(opened: Open) -> None:
+    house = opened(Poisoned())
+    headers = house.token()
+
+    async def send() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(house.app)  # type: ignore[arg-type]  # two types of ASGI
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://x", headers=headers, timeout=60
+        ) as client:
+            ids = ["a", "poison", "b", "c"]
+            return await asyncio.gather(
+                *(client.post("/v1/predictions", json=prediction(id)) for id in ids)
+            )
+
+    answers = asyncio.run(send())
+    assert [each.status_code for each in answers] == [201, 500, 201, 201]
+    assert "SECRET" not in answers[1].text
+    assert sorted(each["id"] for each in house.bodies("PredictionLogged")) == ["a", "b", "c"]
 
 
 def _held(house: House) -> float | None:

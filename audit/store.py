@@ -14,6 +14,7 @@ from sqlalchemy import insert, select
 from audit import note, tables
 from audit.append import Appender
 from audit.clock import Clock
+from audit.counts import Counts
 from audit.database import Database, open_database
 from audit.documents import Documents, Projection, SchemaHistory
 from audit.errors import RolledBack, Tampered
@@ -39,6 +40,7 @@ class Store:
     root: RootKey
     ledger: Ledger
     reader: Reader
+    counts: Counts
     documents: Documents
     work: Work
     projections: tuple[Projection, ...]
@@ -70,13 +72,35 @@ def open_store(
     continue the last signed checkpoint or the schema was changed outside of `migrate`. Whoever is
     `repairing` projections gets the store although the one that holds the schema may be damaged.
     """
-    owner = settings.embedded if may_migrate is None else may_migrate
     settings.data.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.url)
-    if owner:
-        migrate(database, app_role)
-    else:
-        require_newest(database)
+    owner = settings.embedded if may_migrate is None else may_migrate
+    try:
+        if owner:
+            migrate(database, app_role)
+        else:
+            require_newest(database)
+        store, signer = _composed(settings, database, projections, clock, random)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    try:
+        _check_continues(store, signer)
+        if not repairing:
+            _check_schema(store, clock, owner=owner)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _composed(
+    settings: AuditSettings,
+    database: Database,
+    projections: Sequence[Projection],
+    clock: Clock,
+    random: Random,
+) -> tuple[Store, CheckpointSigner]:
     fresh = not (settings.data / "checkpoints" / "last-signed").exists()
     root = root_key(settings, random, create=fresh)
     origin = _origin(database, root, random)
@@ -91,15 +115,19 @@ def open_store(
     reader = Reader(database, Keys(root, origin, random), ledger)
     documents = Documents(database, Keys(root, origin, random))
     work = Work(database, Keys(root, origin, random), clock)
-    store = Store(settings, database, root, ledger, reader, documents, work, everything, random)
-    try:
-        _check_continues(store, signer)
-        if not repairing:
-            _check_schema(store, clock, owner=owner)
-    except BaseException:
-        store.close()
-        raise
-    return store
+    store = Store(
+        settings,
+        database,
+        root,
+        ledger,
+        reader,
+        Counts(database),
+        documents,
+        work,
+        everything,
+        random,
+    )
+    return store, signer
 
 
 def root_key(settings: AuditSettings, random: Random, *, create: bool = False) -> RootKey:

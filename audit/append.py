@@ -13,8 +13,9 @@ from audit.database import Database
 from audit.documents import Applied, Projection, StoredView
 from audit.errors import AuditError, Busy, RolledBack
 from audit.events import Event
+from audit.group import Prepared, Tip
 from audit.keys import Keys
-from audit.prepare import Prepared, Preparer, Tip
+from audit.prepare import Preparer
 
 
 class Stale(AuditError):

@@ -16,7 +16,8 @@ from audit.append import Appender
 from audit.database import Database
 from audit.errors import AuditError, Busy, RolledBack
 from audit.events import Event
-from audit.prepare import Appended, Prepared, Preparer, Tip
+from audit.group import Appended, Prepared, Tip
+from audit.prepare import Preparer
 from audit.signing import CheckpointSigner
 
 Answers = Future[list[Appended]]

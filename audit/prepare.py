@@ -9,70 +9,22 @@ they differ. So the next group is sealed while the database still writes the las
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from sqlalchemy import Connection, func, select
 
 from audit import tables
 from audit.clock import Clock
 from audit.compression import Codec
 from audit.database import Database
-from audit.edge import Edge, TileRow, load
+from audit.edge import load
 from audit.events import SYSTEM, SYSTEM_TYPES, Event, event_of, rfc3339
+from audit.group import Appended, Prepared, SeriesName, Tip, series_name
 from audit.keys import LEDGER_HANDLE, PREDICTION_FIELD, REFERENCE_FIELD, Keys, SubjectRow
 from audit.merkle import leaf_hash
 from audit.rollups import MINUTE_US, bucket
 from audit.rootkey import Random
 from audit.seal import RANDOM_BYTES, Sealed, SubjectKey, seal
 
-SeriesName = tuple[str, str, str, str, str, str]
 _SUBJECT_COLUMNS = "handle, tag, version, store_version, wrapped"
-
-
-class Appended(msgspec.Struct, frozen=True, gc=False):
-    """Where an event stands.
-
-    `duplicate`: it was there already, and `index` is the first one's. `conflict`: its id was
-    there with other content; nothing but a ConflictRecorded was appended.
-    """
-
-    index: int
-    leaf_hash: bytes
-    tree_size: int
-    duplicate: bool = False
-    conflict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tip:
-    """The state of the ledger that a group follows."""
-
-    edge: Edge
-    root: bytes
-    logged_us: int
-    key_epoch: int
-    next_handle: int
-    next_series: int
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A group ready to be inserted after `base`; `tip` is the state that it leaves."""
-
-    base: Tip
-    tip: Tip
-    fresh: list[Event]
-    hashes: list[bytes]
-    answers: list[Appended]
-    known: dict[bytes, tuple[bytes | None, int]]
-    keys_by_once: dict[bytes, SubjectKey]
-    entries: list[tuple[int, bytes, int, int]]
-    payloads: list[tuple[int, bytes, int, int, bytes]]
-    once: list[tuple[bytes, bytes, int]]
-    terms: list[tuple[int, int, bytes, int]]
-    subjects: list[SubjectRow]
-    series: list[tuple[int, *SeriesName]]
-    tiles: list[TileRow]
-    counts: list[tuple[int, int, int, int]]
 
 
 @dataclass(slots=True)
@@ -380,18 +332,6 @@ class Preparer:
             )
             for idx, duplicate, conflict in plan.answers
         ]
-
-
-def series_name(event: Event) -> SeriesName:
-    """Return the clear fields by which an event is searched and counted."""
-    return (
-        event.type,
-        event.integration,
-        event.model,
-        event.version,
-        event.status,
-        event.retention,
-    )
 
 
 def _conflict(event: Event, key: bytes, content: bytes, first: int, logged_us: int) -> Event:

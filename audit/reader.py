@@ -12,24 +12,21 @@ from threading import Lock
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from audit import leaf as leaves
-from audit import merkle, search, tiles, tlogproof
-from audit.checkpoint import Checkpoint
+from audit import merkle, search, tiles, tree
 from audit.compression import Codec
 from audit.database import Database
 from audit.errors import NotFound
 from audit.events import event_of_json
 from audit.keys import PREDICTION_FIELD, Keys
 from audit.ledger import Ledger
-from audit.rollups import MINUTE_US
 from audit.seal import Sealed, open_sealed
 from audit.search import Query
-from audit.tables import blind_index, entry, head, payload, rollup, series, subject_key, tile
+from audit.tables import blind_index, entry, head, payload, series, subject_key
 
 _STREAMED = 2_000
-DIMENSIONS = ("type", "integration", "model", "version", "status")
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -64,29 +61,6 @@ class Page:
 
     leaves: list[Leaf]
     next: str | None
-
-
-class RollupRow(msgspec.Struct, frozen=True):
-    """Counts of one group in one step: `buckets` as in `audit.rollups`."""
-
-    keys: tuple[str, ...]
-    start_us: int
-    count: int
-    buckets: dict[int, int]
-
-
-class SeriesRow(msgspec.Struct, frozen=True):
-    """One combination of clear fields, how many entries it has and when."""
-
-    type: str
-    integration: str
-    model: str
-    version: str
-    status: str
-    retention: str
-    count: int
-    first_us: int
-    last_us: int
 
 
 class Reader:
@@ -193,105 +167,21 @@ class Reader:
         for start in range(0, len(indexes), _STREAMED):
             yield from self.open(indexes[start : start + _STREAMED])
 
-    def rollups(
-        self,
-        start_us: int,
-        end_us: int,
-        *,
-        by: Sequence[str] = (),
-        step_us: int = MINUTE_US,
-        type: str | None = None,
-        integration: str | None = None,
-        model: str | None = None,
-        version: str | None = None,
-    ) -> list[RollupRow]:
-        """Return counts and latency buckets per group and step of whole minutes, by start.
-
-        `by` names any of DIMENSIONS; the range is widened to whole minutes.
-        """
-        minutes = max(1, step_us // MINUTE_US)
-        step = (rollup.c.minute - rollup.c.minute % minutes).label("step")
-        groups = [series.c[name] for name in by]
-        query = (
-            select(step, rollup.c.bucket, func.sum(rollup.c.count), *groups)
-            .join(series, series.c.id == rollup.c.series)
-            .where(
-                rollup.c.minute >= start_us // MINUTE_US,
-                rollup.c.minute < -(-end_us // MINUTE_US),
-            )
-            .group_by(step, rollup.c.bucket, *groups)
-        )
-        filters = {"type": type, "integration": integration, "model": model, "version": version}
-        for name, value in filters.items():
-            if value is not None:
-                query = query.where(series.c[name] == value)
-        cells: dict[tuple[int, tuple[str, ...]], dict[int, int]] = {}
+    def prove(self, index: int) -> bytes:
+        """Return the `.tlog-proof` of an entry against the newest checkpoint; raises `NotFound`."""
+        signed = self._ledger.checkpoint()
         with self._database.reading() as connection:
-            for minute, bucket, count, *keys in connection.execute(query):
-                cells.setdefault((minute, tuple(keys)), {})[bucket] = int(count)
-        return [
-            RollupRow(keys, minute * MINUTE_US, sum(buckets.values()), buckets)
-            for (minute, keys), buckets in sorted(cells.items())
-        ]
-
-    def series(self) -> list[SeriesRow]:
-        """Return every combination of clear fields with its count and event-time span."""
-        columns = [series.c[name] for name in (*DIMENSIONS, "retention")]
-        counts = (
-            select(rollup.c.series, func.sum(rollup.c.count).label("counted"))
-            .group_by(rollup.c.series)
-            .subquery()
-        )
-        edges = [
-            select(kind(entry.c.event_us))
-            .where(entry.c.series == series.c.id)
-            .scalar_subquery()
-            .label(name)
-            for kind, name in ((func.min, "first_us"), (func.max, "last_us"))
-        ]
-        query = select(*columns, counts.c.counted, *edges).join(
-            counts, counts.c.series == series.c.id
-        )
-        with self._database.reading() as connection:
-            return [
-                SeriesRow(
-                    row.type,
-                    row.integration,
-                    row.model,
-                    row.version,
-                    row.status,
-                    row.retention,
-                    int(row.counted),
-                    int(row.first_us),
-                    int(row.last_us),
-                )
-                for row in connection.execute(query.order_by(*columns))
-            ]
-
-    def prove(self, index: int, size: int | None = None) -> bytes:
-        """Return the `.tlog-proof` of an entry against the newest checkpoint.
-
-        Raises `NotFound` where the checkpoint does not cover the entry.
-        """
-        note = self._ledger.checkpoint()
-        covered = Checkpoint.parse(note.decode().partition("\n\n")[0] + "\n")
-        if not 0 <= index < covered.size:
-            raise NotFound(f"there is no entry {index}")
-        with self._database.reading() as connection:
-            read = tiles.subtree_reader(covered.size, lambda each: _tile(connection, each))
-            hashes = merkle.inclusion_proof(index, covered.size, read)
-        return tlogproof.marshal(tlogproof.TlogProof(index, tuple(hashes), note))
+            return tree.prove(connection, index, signed)
 
     def tile(self, wanted: tiles.Tile) -> bytes:
         """Return the bytes of a hash tile or entry bundle; raises `NotFound` beyond the tree."""
         with self._database.reading() as connection:
-            return _tile(connection, wanted)
+            return tree.tile(connection, wanted)
 
     def root_at(self, size: int) -> bytes:
         """Return the root of the first `size` leaves, from stored tiles and entries."""
         with self._database.reading() as connection:
-            read = tiles.subtree_reader(size, lambda each: _tile(connection, each))
-            return merkle.root_at(size, read)
+            return tree.root_at(connection, size)
 
     def _recheck(self, connection: Connection, query: Query, indexes: list[int]) -> list[Leaf]:
         if query.subject is None and query.reference is None:
@@ -405,41 +295,3 @@ def _matches(opened: Opened, query: Query) -> bool:
 def _batches(places: Iterator[search.Place], size: int) -> Iterator[list[search.Place]]:
     while batch := list(itertools.islice(places, size)):
         yield batch
-
-
-def _tile(connection: Connection, wanted: tiles.Tile) -> bytes:
-    first = wanted.index * tiles.WIDTH
-    if wanted.level is None or wanted.level == 0:
-        if wanted.level == 0 and wanted.width == tiles.WIDTH:
-            return _stored(connection, 0, wanted.index)
-        rows = connection.execute(
-            select(entry.c.leaf)
-            .where(entry.c.idx >= first, entry.c.idx < first + wanted.width)
-            .order_by(entry.c.idx)
-        ).scalars()
-        raw = [bytes(each) for each in rows]
-        if len(raw) != wanted.width:
-            raise NotFound(f"the ledger does not reach {wanted.path}")
-        if wanted.level is None:
-            return tiles.encode_bundle(raw)
-        return b"".join(map(merkle.leaf_hash, raw))
-    if wanted.width == tiles.WIDTH:
-        return _stored(connection, wanted.level, wanted.index)
-    rows = connection.execute(
-        select(tile.c.root)
-        .where(tile.c.level == wanted.level - 1, tile.c.n >= first, tile.c.n < first + wanted.width)
-        .order_by(tile.c.n)
-    ).scalars()
-    roots = [bytes(each) for each in rows]
-    if len(roots) != wanted.width:
-        raise NotFound(f"the ledger does not reach {wanted.path}")
-    return b"".join(roots)
-
-
-def _stored(connection: Connection, level: int, n: int) -> bytes:
-    hashes = connection.execute(
-        select(tile.c.hashes).where(tile.c.level == level, tile.c.n == n)
-    ).scalar()
-    if hashes is None:
-        raise NotFound(f"the ledger does not reach {tiles.Tile(level, n).path}")
-    return bytes(hashes)

@@ -9,7 +9,7 @@ from base64 import b64encode
 import msgspec
 
 from audit.errors import AuditError
-from audit.prepare import Appended
+from audit.group import Appended
 from audit.problems import Problem, problem_from, problem_of
 from collector.errors import CollectorError, Conflicting
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from audit.events import Event
-from audit.prepare import Appended
+from audit.group import Appended
 from collector import answers
 from collector.answers import Batch, RejectedItem
 from collector.delivery import Delivery, Reading, Refusal, producer_id, read, read_each

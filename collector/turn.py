@@ -12,7 +12,7 @@ from typing import Protocol
 
 from audit.errors import AuditError
 from audit.events import Event
-from audit.prepare import Appended
+from audit.group import Appended
 
 Waiter = asyncio.Future[Appended]
 

@@ -82,7 +82,7 @@ def _told(
 def _spans(store: Store, model: str) -> dict[str, tuple[int, int]]:
     """First and last event time of each version's predictions."""
     spans: dict[str, tuple[int, int]] = {}
-    for row in store.reader.series():
+    for row in store.counts.series():
         if row.type == LOGGED and row.model == model:
             first, last = spans.get(row.version, (row.first_us, row.last_us))
             spans[row.version] = (min(first, row.first_us), max(last, row.last_us))
@@ -100,7 +100,7 @@ def _after(store: Store, model: str, version: str) -> Window | None:
 def _filled(store: Store, policy: Policy, version: str, start: int, end: int) -> set[int]:
     """Starts of the windows that may have rows."""
     step = HOUR_US if policy.window in {"month", "week", "day", "hour"} else MINUTE_US
-    rows = store.reader.rollups(
+    rows = store.counts.rollups(
         start, end, step_us=step, type=LOGGED, model=policy.model, version=version
     )
     edges = {edge for row in rows for edge in (row.start_us, row.start_us + step - 1)}

@@ -15,11 +15,12 @@ from litestar.params import FromQuery, QueryParameter
 
 from audit import latency
 from audit.api.reads import Asked, From, Name, Reads, To, span, within
+from audit.counts import DIMENSIONS, RollupRow
 from audit.errors import Rejected
 from audit.events import rfc3339
 from audit.latency import Latency, Rollup, Slow
 from audit.problems import documented
-from audit.reader import DIMENSIONS, Leaf, RollupRow
+from audit.reader import Leaf
 from audit.rollups import MINUTE_US, bounds
 from audit.search import LARGEST_PAGE, Query
 
@@ -81,7 +82,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         sight = reads.sight(request.user)
         start_us, end_us, step_us = stepped(start, end, step)
         dimensions = _dimensions(by)
-        rows = reads.store.reader.rollups(
+        rows = reads.store.counts.rollups(
             start_us,
             end_us,
             by=[*dimensions, "status"],
@@ -178,7 +179,7 @@ def _counts(rows: Sequence[RollupRow], dimensions: Sequence[str]) -> list[Count]
 def _latency_rows(
     reads: Reads, start_us: int, end_us: int, step_us: int, filters: dict[str, Any]
 ) -> list[RollupRow]:
-    return reads.store.reader.rollups(
+    return reads.store.counts.rollups(
         start_us, end_us, by=latency.SERIES, step_us=step_us, type="PredictionLogged", **filters
     )
 

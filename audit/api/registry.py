@@ -11,13 +11,13 @@ from litestar.params import QueryParameter
 from audit import catalog, checkpoint, lineage, note, overview
 from audit.api.reads import Asked, From, Name, Reads, To, span
 from audit.catalog import Declared, Released
+from audit.counts import SeriesRow
 from audit.errors import NotFound
 from audit.events import SYSTEM, rfc3339
 from audit.governed import Verdict
 from audit.lineage import Graph, Sources
 from audit.overview import GROUPS, Facts, Overview, Verified
 from audit.problems import documented
-from audit.reader import SeriesRow
 from audit.rollups import MINUTE_US
 from audit.schema import NAME_PATTERN
 
@@ -115,7 +115,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         """Nodes are aggregates of a version, never single predictions."""
         reads.everything(request.user)
         sources = Sources(
-            series=reads.store.reader.series(),
+            series=reads.store.counts.series(),
             versions=_released(reads, f"{model} "),
             verdicts=reads.governed.verdicts(model),
             alerts=reads.governed.alerts(),
@@ -143,7 +143,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
 
 def _models(reads: Reads) -> list[ModelRow]:
     found: dict[str, dict[str, VersionRow]] = {}
-    for row in _by_version(reads.store.reader.series()):
+    for row in _by_version(reads.store.counts.series()):
         found.setdefault(row[0], {})[row[1].version] = row[1]
     for each in _released(reads):
         versions = found.setdefault(each.model, {})
@@ -189,12 +189,12 @@ def _by_version(series: Sequence[SeriesRow]) -> list[tuple[str, VersionRow]]:
 
 def _integrations(reads: Reads) -> list[IntegrationRow]:
     groups: dict[str, list[SeriesRow]] = {}
-    for row in reads.store.reader.series():
+    for row in reads.store.counts.series():
         if row.integration != SYSTEM:
             groups.setdefault(row.integration, []).append(row)
     declared = {each.name: each for each in _declared(reads)}
     now = reads.clock()
-    recent = reads.store.reader.rollups(now - MINUTE_US, now, by=["integration"], step_us=_WHOLE)
+    recent = reads.store.counts.rollups(now - MINUTE_US, now, by=["integration"], step_us=_WHOLE)
     last_minute = {row.keys[0]: row.count for row in recent}
     items = []
     for name in sorted(groups.keys() | declared.keys()):
@@ -214,8 +214,8 @@ def _integrations(reads: Reads) -> list[IntegrationRow]:
 
 
 def _overview(reads: Reads, start_us: int, end_us: int) -> Overview:
-    reader = reads.store.reader
-    series = reader.series()
+    counts = reads.store.counts
+    series = counts.series()
     versions: dict[str, set[str]] = {}
     for row in series:
         if row.type == "PredictionLogged":
@@ -225,7 +225,7 @@ def _overview(reads: Reads, start_us: int, end_us: int) -> Overview:
         for version, verdict in reads.governed.last_verdicts(model, len(named)).items():
             verdicts[model, version] = verdict
     predictions, outcomes = (
-        reader.rollups(start_us, end_us, by=GROUPS, step_us=_WHOLE, type=type)
+        counts.rollups(start_us, end_us, by=GROUPS, step_us=_WHOLE, type=type)
         for type in ("PredictionLogged", "OutcomeObserved")
     )
     facts = Facts(

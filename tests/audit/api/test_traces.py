@@ -204,8 +204,8 @@ class Altered:
     def search(self, query: Query) -> Page:
         return self._reader.search(query)
 
-    def prove(self, index: int, size: int | None = None) -> bytes:
-        proof = self._reader.prove(index, size)
+    def prove(self, index: int) -> bytes:
+        proof = self._reader.prove(index)
         assert self._before in proof
         return proof.replace(self._before, self._after, 1)
 

@@ -41,7 +41,7 @@ def tell(data: Path, ports: tuple[int, int]) -> str:
 def counts(data: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     with opened(data) as parts:
-        for row in parts.store.reader.series():
+        for row in parts.store.counts.series():
             found[row.type] += row.count
     return found
 

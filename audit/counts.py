@@ -1,0 +1,121 @@
+"""Counts: how much was logged, by whom, when and how fast.
+
+Decides the questions that rollups answer: counts and latency buckets per group and step, and what
+series there are. Reads rollups and series only, never entries one by one.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import func, select
+
+from audit.database import Database
+from audit.rollups import MINUTE_US
+from audit.tables import entry, rollup, series
+
+DIMENSIONS = ("type", "integration", "model", "version", "status")
+
+
+class RollupRow(msgspec.Struct, frozen=True):
+    """Counts of one group in one step: `buckets` as in `audit.rollups`."""
+
+    keys: tuple[str, ...]
+    start_us: int
+    count: int
+    buckets: dict[int, int]
+
+
+class SeriesRow(msgspec.Struct, frozen=True):
+    """One combination of clear fields, how many entries it has and when."""
+
+    type: str
+    integration: str
+    model: str
+    version: str
+    status: str
+    retention: str
+    count: int
+    first_us: int
+    last_us: int
+
+
+class Counts:
+    """Answers from rollups, from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rollups(
+        self,
+        start_us: int,
+        end_us: int,
+        *,
+        by: Sequence[str] = (),
+        step_us: int = MINUTE_US,
+        type: str | None = None,
+        integration: str | None = None,
+        model: str | None = None,
+        version: str | None = None,
+    ) -> list[RollupRow]:
+        """Return counts and latency buckets per group and step of whole minutes, by start.
+
+        `by` names any of DIMENSIONS; the range is widened to whole minutes.
+        """
+        minutes = max(1, step_us // MINUTE_US)
+        step = (rollup.c.minute - rollup.c.minute % minutes).label("step")
+        groups = [series.c[name] for name in by]
+        query = (
+            select(step, rollup.c.bucket, func.sum(rollup.c.count), *groups)
+            .join(series, series.c.id == rollup.c.series)
+            .where(
+                rollup.c.minute >= start_us // MINUTE_US,
+                rollup.c.minute < -(-end_us // MINUTE_US),
+            )
+            .group_by(step, rollup.c.bucket, *groups)
+        )
+        filters = {"type": type, "integration": integration, "model": model, "version": version}
+        for name, value in filters.items():
+            if value is not None:
+                query = query.where(series.c[name] == value)
+        cells: dict[tuple[int, tuple[str, ...]], dict[int, int]] = {}
+        with self._database.reading() as connection:
+            for minute, bucket, count, *keys in connection.execute(query):
+                cells.setdefault((minute, tuple(keys)), {})[bucket] = int(count)
+        return [
+            RollupRow(keys, minute * MINUTE_US, sum(buckets.values()), buckets)
+            for (minute, keys), buckets in sorted(cells.items())
+        ]
+
+    def series(self) -> list[SeriesRow]:
+        """Return every combination of clear fields with its count and event-time span."""
+        columns = [series.c[name] for name in (*DIMENSIONS, "retention")]
+        counts = (
+            select(rollup.c.series, func.sum(rollup.c.count).label("counted"))
+            .group_by(rollup.c.series)
+            .subquery()
+        )
+        edges = [
+            select(kind(entry.c.event_us))
+            .where(entry.c.series == series.c.id)
+            .scalar_subquery()
+            .label(name)
+            for kind, name in ((func.min, "first_us"), (func.max, "last_us"))
+        ]
+        query = select(*columns, counts.c.counted, *edges).join(
+            counts, counts.c.series == series.c.id
+        )
+        with self._database.reading() as connection:
+            return [
+                SeriesRow(
+                    row.type,
+                    row.integration,
+                    row.model,
+                    row.version,
+                    row.status,
+                    row.retention,
+                    int(row.counted),
+                    int(row.first_us),
+                    int(row.last_us),
+                )
+                for row in connection.execute(query.order_by(*columns))
+            ]

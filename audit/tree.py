@@ -1,0 +1,71 @@
+"""The stored tree: tiles, roots and proofs from what the database holds.
+
+Decides how a tile is had: full hash tiles are stored, partial ones and entry bundles derived from
+entries and from the roots of the tiles below.
+"""
+
+from sqlalchemy import Connection, select
+
+from audit import merkle, tiles, tlogproof
+from audit.checkpoint import Checkpoint
+from audit.errors import NotFound
+from audit.tables import entry
+from audit.tables import tile as stored_tile
+
+
+def root_at(connection: Connection, size: int) -> bytes:
+    """Return the root of the first `size` leaves."""
+    return merkle.root_at(size, tiles.subtree_reader(size, lambda each: tile(connection, each)))
+
+
+def prove(connection: Connection, index: int, signed: bytes) -> bytes:
+    """Return the `.tlog-proof` of an entry against a signed checkpoint; raises `NotFound`."""
+    covered = Checkpoint.parse(signed.decode().partition("\n\n")[0] + "\n")
+    if not 0 <= index < covered.size:
+        raise NotFound(f"there is no entry {index}")
+    read = tiles.subtree_reader(covered.size, lambda each: tile(connection, each))
+    hashes = merkle.inclusion_proof(index, covered.size, read)
+    return tlogproof.marshal(tlogproof.TlogProof(index, tuple(hashes), signed))
+
+
+def tile(connection: Connection, wanted: tiles.Tile) -> bytes:
+    """Return a hash tile or entry bundle; raises `NotFound` beyond the tree."""
+    first = wanted.index * tiles.WIDTH
+    if wanted.level is None or wanted.level == 0:
+        if wanted.level == 0 and wanted.width == tiles.WIDTH:
+            return _stored(connection, 0, wanted.index)
+        rows = connection.execute(
+            select(entry.c.leaf)
+            .where(entry.c.idx >= first, entry.c.idx < first + wanted.width)
+            .order_by(entry.c.idx)
+        ).scalars()
+        raw = [bytes(each) for each in rows]
+        if len(raw) != wanted.width:
+            raise NotFound(f"the ledger does not reach {wanted.path}")
+        if wanted.level is None:
+            return tiles.encode_bundle(raw)
+        return b"".join(map(merkle.leaf_hash, raw))
+    if wanted.width == tiles.WIDTH:
+        return _stored(connection, wanted.level, wanted.index)
+    rows = connection.execute(
+        select(stored_tile.c.root)
+        .where(
+            stored_tile.c.level == wanted.level - 1,
+            stored_tile.c.n >= first,
+            stored_tile.c.n < first + wanted.width,
+        )
+        .order_by(stored_tile.c.n)
+    ).scalars()
+    roots = [bytes(each) for each in rows]
+    if len(roots) != wanted.width:
+        raise NotFound(f"the ledger does not reach {wanted.path}")
+    return b"".join(roots)
+
+
+def _stored(connection: Connection, level: int, n: int) -> bytes:
+    hashes = connection.execute(
+        select(stored_tile.c.hashes).where(stored_tile.c.level == level, stored_tile.c.n == n)
+    ).scalar()
+    if hashes is None:
+        raise NotFound(f"the ledger does not reach {tiles.Tile(level, n).path}")
+    return bytes(hashes)

@@ -17,6 +17,7 @@ from dashboard import answers, judged
 from dashboard.errors import Denied, Garbled, Missing, Refused, SignedOut, Unreachable
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=2.0)
+DRAWING: Final = httpx.Timeout(90.0, connect=2.0)
 REQUEST_ID: Final = "X-Request-Id"
 
 Answer = TypeVar("Answer")
@@ -72,7 +73,8 @@ class Api:
         return self._post(f"/v1/drift/{index}/ticket", answers.Ticket, {}).ticket
 
     def report(self, ticket: str) -> bytes:
-        return self._ask("GET", f"/reports/{ticket}").content
+        """The report as HTML. The API draws it on demand, which can take a while."""
+        return self._ask("GET", f"/reports/{ticket}", timeout=DRAWING).content
 
     def alerts(self, state: str | None = None) -> answers.Listing[judged.Alert]:
         return self._get("/v1/alerts", answers.Listing[judged.Alert], {"state": state})
@@ -122,14 +124,22 @@ class Api:
         return self._read(self._ask("POST", path, body=body), shape)
 
     def _ask(
-        self, method: str, path: str, *, query: Filters | None = None, body: Filters | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Filters | None = None,
+        body: Filters | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
         headers = {REQUEST_ID: uuid.uuid4().hex[:12]}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         params = {name: value for name, value in (query or {}).items() if value is not None}
         try:
-            response = self._http.request(method, path, params=params, json=body, headers=headers)
+            response = self._http.request(
+                method, path, params=params, json=body, headers=headers, timeout=timeout
+            )
         except httpx.HTTPError as failure:
             raise Unreachable(
                 f"The API did not answer ({type(failure).__name__}).", headers[REQUEST_ID]

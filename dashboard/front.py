@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -41,7 +41,7 @@ def document(index_page: Path) -> str:
 
 
 def routes(page: str, paths: Iterable[str]) -> list[Route]:
-    """Serve the document at `/` and at the address of every page, and the icon."""
+    """Serve the document at the address of every page, the first at `/`, and the icon."""
 
     async def index(_: Request) -> Response:
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
@@ -49,7 +49,15 @@ def routes(page: str, paths: Iterable[str]) -> list[Route]:
     async def icon(_: Request) -> Response:
         return FileResponse(ASSETS / "icon.png")
 
+    async def home(request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"./{query}", status_code=307)
+
+    first, *others = paths
     return [
         Route("/favicon.png", icon),
-        *(Route(path, index) for path in ("/", *(f"/{path}" for path in paths))),
+        Route("/", index),
+        # The first page lives at the root; its own name leads there.
+        Route(f"/{first}", home),
+        *(Route(f"/{path}", index) for path in others),
     ]

@@ -134,7 +134,8 @@ def _page(
     with share:
         st.caption("This view with its range pinned. Whoever opens it signs in as themselves.")
         more = {name: st.query_params.get(name) for name in ("entry", "column", "window", "case")}
-        st.code(frame.share_address(current, view.path, **more), language=None, wrap_lines=True)
+        path = "" if view.path == VIEWS[0].path else view.path
+        st.code(frame.share_address(current, path, **more), language=None, wrap_lines=True)
     view.render(current)
 
 

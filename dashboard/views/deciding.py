@@ -18,7 +18,7 @@ MAY_DECIDE: Final = frozenset({"allow", "second"})
 def reason_of(frame: Frame, label: str, hint: str) -> str | None:
     """A reason and a button; the reason once the button was pressed with one given."""
     reason = st.text_area("Reason", key=f"reason-{label}", placeholder=hint, max_chars=500)
-    st.caption(f"Recorded in the ledger as {frame.me.actor}.")
+    st.html(looks.quiet(f"Recorded in the ledger as {frame.me.actor}.").html)
     if not st.button(label, type="primary", key=f"send-{label}"):
         return None
     if not reason.strip():

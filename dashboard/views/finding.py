@@ -17,7 +17,7 @@ _PAGE_ROWS = 50
 def search(frame: Frame) -> None:
     """The form and the page of results that it last found."""
     with (
-        st.form("search", border=False),
+        st.form("search-form", border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):
         producer_id = st.text_input(
@@ -44,9 +44,9 @@ def search(frame: Frame) -> None:
         "producer_id": producer_id.strip() or None,
     }
     if asked:
-        st.session_state["search"] = (query, [None])
+        st.session_state["searched"] = (query, [None])
         st.session_state.pop("found", None)
-    held = st.session_state.get("search")
+    held = st.session_state.get("searched")
     if held is not None:
         _results(frame, *held)
 

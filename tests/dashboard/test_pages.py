@@ -1,0 +1,183 @@
+"""What single pages promise beyond their states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.canned_decision import trace
+from tests.dashboard.canned_drift import drift
+from tests.dashboard.fake_api import FakeApi
+
+Open = Callable[..., AppTest]
+Said = Callable[[AppTest], str]
+
+
+def test_an_insufficient_window_is_never_green(page: Open, said: Said) -> None:
+    app = page("drift", range="all", window="2013-02-01 – 2013-02-28")
+    headline = re.search(r'<div class="mw-notice mw-(\w+)"', said(app))
+    assert headline is not None
+    assert headline.group(1) == "none"
+    assert "not enough rows to judge" in said(app)
+
+
+def test_an_unjudged_model_keeps_the_overview_from_saying_all_is_well(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    answer = api.answers["/v1/overview"]
+
+    def calm(query: dict[str, str]) -> tuple[int, object]:
+        status, body = answer(query)
+        body["models"] = [each for each in body["models"] if each["status"] == "unknown"]
+        return status, body
+
+    api.answers["/v1/overview"] = calm
+    app = page("overview", range="all")
+    assert "not everything has been judged" in said(app)
+    assert "Nothing needs attention" not in said(app)
+
+
+def test_the_chosen_window_is_the_one_of_the_address(page: Open, said: Said) -> None:
+    app = page("drift", range="all", window="2013-09-01 – 2013-09-30", column="wind_speed")
+    assert "the data is faulty" in said(app)
+    assert "wind_speed over time" in said(app)
+
+
+def test_a_column_beyond_its_threshold_without_significance_is_no_shift_and_says_why(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    def loud(query: dict[str, str]) -> tuple[int, object]:
+        status, body = drift(query)
+        for item in body["items"]:
+            for column in item["columns"]:
+                column |= {"verdict": "ok", "score": 0.14, "q": 0.2}
+        return status, body
+
+    api.answers["/v1/drift"] = loud
+    assert "beyond its threshold, but not significantly" in said(page("drift", range="all"))
+
+
+def test_a_decision_is_proved_with_all_four_checks_and_labels_what_is_simulated(
+    page: Open, said: Said
+) -> None:
+    app = page("decision", entry="204117")
+    assert not app.exception
+    text = said(app)
+    assert "Proved: this entry is in the ledger, unchanged" in text
+    for check in ("hash", "inclusion", "signature", "retention"):
+        assert f"<b>{check}</b>" in text
+    moment = text[text.index("OversightRecorded") :][:200]
+    assert "simulated" in moment
+    assert "2 values hidden from your role" in text
+
+
+def test_a_failed_check_is_said_first_and_not_green(api: FakeApi, page: Open, said: Said) -> None:
+    def broken(_: dict[str, str]) -> tuple[int, object]:
+        status, body = trace(7)
+        body["verdict"]["inclusion"] = {"state": "failed", "detail": "another root"}
+        return status, body
+
+    api.answers["trace"] = broken
+    text = said(page("decision", entry="7"))
+    assert "Not proved: inclusion failed" in text
+    assert 'class="mw-banner mw-bad"' in text
+
+
+def test_a_missing_check_is_no_proof(api: FakeApi, page: Open, said: Said) -> None:
+    def partly(_: dict[str, str]) -> tuple[int, object]:
+        status, body = trace(7)
+        body["verdict"]["signature"] = {"state": "unchecked", "detail": "no key is pinned"}
+        return status, body
+
+    api.answers["trace"] = partly
+    text = said(page("decision", entry="7"))
+    assert "Not fully checked: signature" in text
+    assert 'class="mw-banner mw-none"' in text
+
+
+def test_a_decision_is_asked_for_once_and_again_only_by_verify_again(
+    api: FakeApi, page: Open
+) -> None:
+    """Each trace is an access on the record: reruns of the page must not add accesses."""
+    app = page("decision", entry="204117")
+    app.run()
+    app.run()
+    assert traces(api) == 1
+    next(button for button in app.button if button.label == "Verify again").click().run()
+    assert traces(api) == 2
+
+
+def traces(api: FakeApi) -> int:
+    return sum(path.endswith("/trace") for _, path, _, _ in api.asked)
+
+
+def test_a_search_is_sent_only_when_asked_and_its_id_stays_out_of_the_address(
+    api: FakeApi, page: Open
+) -> None:
+    app = page("decision", range="all")
+    assert not any(path == "/v1/search" for _, path, _, _ in api.asked)
+    app.text_input[0].set_value("passenger-7")
+    app.selectbox[4].set_value("gate-ewr")
+    next(button for button in app.button if button.label == "Search").click().run()
+    sent = [query for _, path, query, _ in api.asked if path == "/v1/search"]
+    assert len(sent) == 1
+    assert sent[0]["producer_id"] == "passenger-7"
+    assert sent[0]["integration"] == "gate-ewr"
+    assert "passenger-7" not in str(app.query_params)
+    assert len(app.dataframe[0].value) == 20
+
+
+def test_the_approval_dialog_says_what_follows_and_sends_nothing_by_itself(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    """The rest of the dialog lives in fragments, which only a browser runs: see tests/e2e."""
+    app = page("cases")
+    app.button(key="approve").click().run()
+    assert "A signed request goes to the retrainer" in said(app)
+    assert not any(path.endswith("/approve") for _, path, _, _ in api.asked)
+
+
+def test_who_may_only_ask_gets_no_approve_button(api: FakeApi, page: Open, said: Said) -> None:
+    answer = api.answers["/v1/me"]
+    body = answer({})[1] | {"can": {"approve_retraining": "request"}}
+    api.answers["/v1/me"] = lambda _: (200, body)
+    app = page("cases")
+    assert "approve" not in {button.key for button in app.button}
+    assert "Approving or rejecting needs a role" in said(app)
+
+
+def test_simulated_approvals_are_labelled(page: Open, said: Said) -> None:
+    text = said(page("cases", case="20130401-case"))
+    approved = text[text.index("<b>Approved") :][:200]
+    assert "simulated" in approved
+
+
+def test_the_share_link_pins_the_range_and_keeps_the_filters(page: Open) -> None:
+    app = page("latency", range="all", model="late-arrival")
+    share = next(code.value for code in app.code if "/latency?" in code.value)
+    assert "model=late-arrival" in share
+    assert "from=2013-01-01T00%3A00" in share
+    assert "to=2014-01-01T01%3A00" in share
+
+
+def test_filters_show_counts_of_what_they_select_and_never_combine_percentiles(
+    api: FakeApi, page: Open
+) -> None:
+    page("overview", range="all", integration="gate-jfk")
+    asked = {path: query for _, path, query, _ in api.asked}
+    assert asked["/v1/latency"]["integration"] == "gate-jfk"
+    assert asked["/v1/rollups"]["integration"] == "gate-jfk"
+
+
+def test_text_of_others_is_escaped(api: FakeApi, page: Open, said: Said) -> None:
+    def hostile(query: dict[str, str]) -> tuple[int, object]:
+        status, body = drift(query)
+        body["items"][0]["reason"] = "<img src=x onerror=alert(1)>"
+        return status, body
+
+    api.answers["/v1/drift"] = hostile
+    text = said(page("drift", range="all"))
+    assert "&lt;img src=x" in text
+    assert "<img src=x" not in text

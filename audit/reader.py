@@ -119,19 +119,28 @@ class Reader:
 
     def about(self, integration: str, prediction_id: str) -> list[int]:
         """Return the indexes of events that name this prediction, oldest first."""
+        return self.about_each([(integration, prediction_id)])[0]
+
+    def about_each(self, predictions: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """Return, for each (integration, id), the indexes of events that name it, oldest first."""
         with self._database.reading() as connection:
-            index_keys = self._index_keys(connection)
-            tag = index_keys.prediction(integration, prediction_id)
-            rows = connection.execute(
-                select(blind_index.c.idx)
-                .where(
-                    blind_index.c.kver == index_keys.version,
-                    blind_index.c.field == PREDICTION_FIELD,
-                    blind_index.c.tag == tag,
+            keys = self._index_keys(connection)
+            tags = [keys.prediction(*each) for each in predictions]
+            found: dict[bytes, list[int]] = {tag: [] for tag in tags}
+            ordered = list(found)
+            for start in range(0, len(ordered), _STREAMED):
+                rows = connection.execute(
+                    select(blind_index.c.tag, blind_index.c.idx)
+                    .where(
+                        blind_index.c.kver == keys.version,
+                        blind_index.c.field == PREDICTION_FIELD,
+                        blind_index.c.tag.in_(ordered[start : start + _STREAMED]),
+                    )
+                    .order_by(blind_index.c.idx)
                 )
-                .order_by(blind_index.c.idx)
-            )
-            return [int(idx) for idx in rows.scalars()]
+                for tag, idx in rows:
+                    found[bytes(tag)].append(int(idx))
+            return [found[tag] for tag in tags]
 
     def search(self, query: Query) -> Page:
         """Return one page of matching entries, newest first."""

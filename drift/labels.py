@@ -82,10 +82,12 @@ def labelled(
 
 
 def _joined(reader: Reader, predictions: Sequence[Opened]) -> Iterator[Labelled]:
-    about = [
-        reader.about(each.leaf.integration, msgspec.json.decode(each.body, type=_Known).id)
-        for each in predictions
-    ]
+    about = reader.about_each(
+        [
+            (each.leaf.integration, msgspec.json.decode(each.body, type=_Known).id)
+            for each in predictions
+        ]
+    )
     wanted = sorted({index for indexes in about for index in indexes})
     said = dict(zip(wanted, reader.open(wanted), strict=True))
     for prediction, indexes in zip(predictions, about, strict=True):

@@ -110,15 +110,32 @@ def serve(
 
 
 @app.command()
-def schedule(data: Data = DATA, database: Database = "") -> None:
+def schedule(
+    data: Data = DATA,
+    database: Database = "",
+    anchor_to: Annotated[
+        Path | None, typer.Option(help="Directory elsewhere that keeps signed checkpoints.")
+    ] = None,
+    anchor_every: Annotated[float, typer.Option(help="Seconds between them.", min=1)] = 300,
+) -> None:
     """Judge windows, deliver approved cases, anchor checkpoints: until stopped."""
+    from audit import anchor
     from drift.schedule import run_schedule
     from drift.settings import DriftSettings
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with opened(data, database) as parts:
+    with opened(data, database) as parts, ExitStack() as stack:
+        if anchor_to is not None:
+            keeper = threading.Thread(
+                target=anchor.keep,
+                args=(parts.store, anchor_to, anchor_every, typer.echo, stop),
+                name="anchor",
+            )
+            keeper.start()
+            stack.callback(keeper.join)
+            stack.callback(stop.set)
         run_schedule(parts.store, parts.access, DriftSettings.of(), stop)
 
 

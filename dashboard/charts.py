@@ -142,7 +142,7 @@ def latency_lines(points: Sequence[LatencyPoint], slo_ms: float) -> Spec:
             for name in ("p50", "p95", "p99")
         },
         unit="ms",
-        limit=(f"objective {wording.duration(slo_ms)}", slo_ms),
+        limit=(f"objective {slo_ms:g} ms", slo_ms),
         logarithmic=True,
     )
 
@@ -211,6 +211,13 @@ def categories(names: Sequence[str], **more: Any) -> Spec:
     }
 
 
+def above(value: float) -> float:
+    """The next round number above, for the end of an axis."""
+    size = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
+    return next(round(step * size, 9) for step in steps if step * size > value * 1.04)
+
+
 def ranked(
     rows: Iterable[tuple[str, float | None]], *, unit: str, limit: tuple[str, float]
 ) -> Spec:
@@ -227,7 +234,11 @@ def ranked(
     across["data"] = [{"xAxis": limit[1]}]
     across["label"]["position"] = "end"
     return spec | {
-        "xAxis": values(axisLabel={"formatter": "{value} " + unit, "hideOverlap": True}),
+        "xAxis": values(
+            axisLabel={"formatter": "{value} " + unit, "hideOverlap": True},
+            min=0,
+            max=above(max([limit[1], *(value for _, value in known)])),
+        ),
         "yAxis": categories(
             [name for name, _ in known], axisLabel={"width": 150, "overflow": "truncate"}
         ),

@@ -5,12 +5,11 @@ The verdicts and scores come from the API; these functions only place and colour
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboard import wording
-from dashboard.charts import BAD, INFO, NONE, Spec, categories, chart, lines, values
+from dashboard.charts import BAD, INFO, NONE, Spec, above, categories, chart, lines, values
 from dashboard.judged import ColumnVerdict, Histogram, Measured
 
 # The drift map: (class, colour). Order is the order of the legend. What is fine stays pale, on
@@ -111,15 +110,8 @@ def score_line(windows: Sequence[Measured], name: str) -> Spec:
     spec["series"][0]["areaStyle"] = {"opacity": 0.08}
     if threshold is not None:
         most = max((value for _, value in points if value is not None), default=0.0)
-        spec["yAxis"] |= {"min": 0, "max": _above(max(most, threshold))}
+        spec["yAxis"] |= {"min": 0, "max": above(max(most, threshold))}
     return spec
-
-
-def _above(value: float) -> float:
-    """The next round number above, for the end of an axis."""
-    size = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
-    return next(round(step * size, 9) for step in steps if step * size > value * 1.04)
 
 
 def histogram(shown: Histogram) -> Spec:

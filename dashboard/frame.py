@@ -198,13 +198,23 @@ def _naive(text: str | None) -> datetime | None:
         return None
 
 
-def title(frame_log: answers.Log, name: str, question: str, now: datetime) -> None:
-    """Page title with the question that the page answers, and how fresh the answer is."""
-    stamp = looks.join(
+def freshness(
+    log: answers.Log, models: tuple[answers.ModelSeen, ...], now: datetime
+) -> looks.Markup:
+    """When this was asked, how much there is, and how old the newest prediction is."""
+    lasts = [seen.last for model in models for seen in model.versions if seen.last]
+    newest = max(lasts, key=lambda text: wording.instant(text) or now, default=None)
+    parts = [
         looks.Markup(f"As of <b>{now:%Y-%m-%d %H:%M:%S} UTC</b>"),
-        looks.Markup(f"ledger <b>{wording.count(frame_log.size)}</b> entries"),
-        by=" · ",
-    )
+        looks.Markup(f"ledger <b>{wording.count(log.size)}</b> entries"),
+    ]
+    if newest is not None:
+        parts.append(looks.Markup(f"newest prediction <b>{wording.ago(newest, now)}</b>"))
+    return looks.join(*parts, by=" · ")
+
+
+def title(name: str, question: str, stamp: looks.Markup) -> None:
+    """Page title with the question that the page answers, and how fresh the answer is."""
     st.html(
         f'<div class="mw-title"><h1>{looks.place(name)}</h1><p>{looks.place(question)}</p></div>'
         f'<div class="mw-stamp">{stamp.html}</div>'

@@ -124,7 +124,7 @@ def _page(
     ).items
     with st.container(key="head", horizontal=True, vertical_alignment="top"):
         with st.container(key="head-title"):
-            frame.title(log, view.title, view.question, now)
+            frame.title(view.title, view.question, frame.freshness(log, models, now))
         with st.container(key="head-tools", horizontal=True, width="content", gap="small"):
             share = st.popover("Share", icon=":material/link:", key="share")
             with st.popover(me.actor, icon=":material/account_circle:", key="account"):

@@ -21,6 +21,8 @@ LENGTHS: Final[dict[str, timedelta]] = {
     "1y": timedelta(days=365),
 }
 PRESETS: Final = (*LENGTHS, "all")
+# The API refuses more days than this in one question.
+LONGEST: Final = timedelta(days=2_990)
 # A chart is readable, and its query small, with at most this many bins.
 MOST_BINS: Final = 400
 
@@ -73,7 +75,8 @@ def resolve(
         return Span(now - LENGTHS[preset], now, preset)
     if extent is None:
         return Span(now - LENGTHS["1y"], now, "all")
-    first = extent[0].replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = max(extent[0], extent[1] - LONGEST)
+    first = begin.replace(hour=0, minute=0, second=0, microsecond=0)
     last = extent[1].replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     return Span(first, last, "all")
 

@@ -64,8 +64,8 @@ def share(value: float | None) -> str:
     """A fraction as a percentage: two decimals below one percent, one above."""
     if value is None:
         return ABSENT
-    percent = value * 100
-    if percent == 0 or percent == 100:  # noqa: PLR1714  (a float is not hashed for a set)
+    percent = round(value * 100, 2)
+    if percent in (0.0, 100.0):
         return f"{percent:.0f}%"
     return f"{percent:.2f}%" if percent < 1 or percent > 99 else f"{percent:.1f}%"
 

@@ -81,9 +81,7 @@ def _show(frame: Frame, trace: Trace) -> None:
         if trace.decision is not None:
             _decision(trace.decision)
     with right:
-        st.html(
-            looks.heading("What happened", wording.counted(len(trace.timeline), "entry", "entries"))
-        )
+        st.html(looks.heading("What happened", looks.quiet("event time, UTC")))
         st.html(_timeline(frame, trace))
     proving.tabs(frame, trace)
 
@@ -203,4 +201,6 @@ def _timeline(frame: Frame, trace: Trace) -> str:
             ),
         )
         for step in trace.timeline
+        # Who looked has a tab of its own, and would soon outnumber what happened.
+        if step.type != "AccessRecorded"
     )

@@ -30,6 +30,10 @@ def render(frame: Frame) -> None:
     if not measured:
         _nothing(frame, model)
         return
+    if answer.next is not None:
+        st.caption(
+            f"The newest {len(answer.items)} windows; choose a shorter range for older ones."
+        )
     measured.sort(key=lambda item: item.window.start or item.time)
     window = _window(measured)
     st.html(_headline(model, window))
@@ -147,10 +151,10 @@ def _figures(window: Measured) -> list[Figure]:
     outputs = [column for column in window.columns if column.role in {"output", "score"}]
     worst = min(outputs, key=_badness, default=None)
     confirmation = window.confirmation
-    seen = (
-        f"{confirmation.seen} of {confirmation.needed} needed" if confirmation else wording.ABSENT
-    )
-    among = f"within {wording.counted(confirmation.of, 'window')}" if confirmation else ""
+    seen, needed = wording.ABSENT, ""
+    if confirmation is not None:
+        seen = f"{confirmation.seen} of {wording.counted(confirmation.of, 'window')}"
+        needed = "confirmed" if confirmation.confirmed else f"{confirmation.needed} needed"
     return [
         Figure("Verdict", window.verdict, _label(window), window.verdict),
         Figure("Inputs drifted", f"{len(moved)} of {len(inputs)}", _faulty(window)),
@@ -161,9 +165,9 @@ def _figures(window: Measured) -> list[Figure]:
             worst.verdict if worst else "unknown",
         ),
         Figure(
-            "Confirmation",
+            "Moved in",
             seen,
-            among,
+            needed,
             "shift" if confirmation and confirmation.confirmed else None,
         ),
         Figure("Rows judged", wording.count(window.window.rows), "in this window"),

@@ -78,7 +78,7 @@ def _figures(summary: LatencySummary, slo_ms: float, target: float) -> list[Figu
         Figure("p95", wording.duration(summary.p95), "1 in 20 is slower"),
         Figure("p99", wording.duration(summary.p99), "1 in 100 is slower"),
         Figure(
-            f"Within {wording.duration(slo_ms)}",
+            f"Within {slo_ms:g} ms",
             wording.share(summary.under_slo),
             f"objective {wording.share(target)}",
             None if met is None else ("ok" if met else "bad"),
@@ -219,7 +219,7 @@ def _slowest(answer: Latency) -> str:
             slow.version,
             looks.link("decision", f"entry {slow.index:,}", entry=slow.index),
         )
-        for slow in answer.slowest[:20]
+        for slow in answer.slowest[:10]
     ]
     fields = (
         Field("Latency", True),

@@ -24,7 +24,7 @@ let cookie;
 try { cookie = document.cookie } catch (e) { cookie = 'blocked' }
 let parent_;
 try { parent_ = window.parent.document.title } catch (e) { parent_ = 'blocked' }
-document.getElementById('said').textContent = 'script ran, cookie ' + cookie + ', parent ' + parent_;
+document.getElementById('said').textContent = `script ran, cookie ${cookie}, parent ${parent_}`;
 </script>"""
 
 

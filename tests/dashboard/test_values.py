@@ -63,6 +63,11 @@ def test_all_includes_the_last_prediction() -> None:
     assert chosen.end > extent[1]
 
 
+def test_all_of_a_very_long_ledger_is_its_newest_years() -> None:
+    chosen = span.resolve("all", None, None, NOW, (NOW - timedelta(days=9_000), NOW))
+    assert timedelta(days=2_900) < chosen.length < timedelta(days=3_000)
+
+
 def test_explicit_bounds_win_and_reversed_ones_do_not_count() -> None:
     start, end = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)
     assert span.resolve("24h", start, end, NOW, None).label == "2013-01-01 – 2013-01-31"

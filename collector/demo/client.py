@@ -16,6 +16,7 @@ from collector.demo.errors import Refused
 from collector.demo.traffic import Packet
 
 PATIENCE_SECONDS: Final = 120.0
+ANSWER_SECONDS: Final = 600.0  # a labelled export is made while we wait; asking twice makes two
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -51,7 +52,7 @@ class Client:
         self._http = httpx.Client(
             base_url=api,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=60.0,
+            timeout=httpx.Timeout(60.0, read=ANSWER_SECONDS),
             trust_env=False,
             transport=transport,
         )

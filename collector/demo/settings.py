@@ -18,7 +18,8 @@ class DemoSettings:
     each of `traffic.INTEGRATIONS`; person_token: reads everything and approves; retrainer_token:
     role retrainer; data: everything that is written lies below it; vkey: the ledger's; apply: puts
     a policy file in force; stage: the retrainer whose `environment` the scheduler was started
-    with; sample: how many flights, None for all; window_seconds: patience for one judgement;
+    with; sample: how many flights, None for all; window_seconds: patience for one judgement
+    or retraining, at least; more flights are given more;
     clock: µs since the epoch.
     """
 

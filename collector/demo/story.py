@@ -36,6 +36,7 @@ from collector.demo.traffic import DESKS, INTEGRATIONS, Kind, Packet
 
 __all__ = ["DemoSettings", "Retrainer", "run"]
 
+FLIGHTS_PER_SECOND = 300  # far below what was measured: patience, not a promise
 _ORDER = (Kind.PREDICTIONS, Kind.OUTCOMES, Kind.OVERSIGHT)
 _APPROVAL = "Two of three months moved; their outcomes are in. (Simulated approval.)"
 
@@ -67,6 +68,7 @@ class _Story:
     def __init__(self, settings: DemoSettings, year: Sequence[Flight], console: Console) -> None:
         folder = settings.data / "demo"
         self._settings = settings
+        self._patience = max(settings.window_seconds, len(year) / FLIGHTS_PER_SECOND)
         self._console = console
         self._asked = list(year)
         self._known = sorted(year, key=lambda flight: flight.known_us)
@@ -178,13 +180,11 @@ class _Story:
 
     def _judge(self, step: Step, person: Client, retrainer: Retraining) -> None:
         """Wait for the month's verdict; approve the first case that it opens and see it through."""
-        settings, diary = self._settings, self._diary
+        diary = self._diary
         if diary.done(f"{step.month}-judged"):
             return
         with self._timed("wait for judgements"):
-            found = findings.await_judged(
-                person, step.month, self._current.version, settings.window_seconds
-            )
+            found = findings.await_judged(person, step.month, self._current.version, self._patience)
         self._console.print(report.line_of(found), highlight=False)
         if found.verdict == "shift" and found.confirmation.confirmed and not diary.progress.case:
             with self._timed("approve, retrain, release"):
@@ -192,7 +192,7 @@ class _Story:
         diary.note(f"{step.month}-judged")
 
     def _retrain(self, step: Step, person: Client, retrainer: Retraining) -> None:
-        patience = self._settings.window_seconds
+        patience = self._patience
         case = findings.await_proposal(person, patience)
         if case.state == "proposed":
             person.post(f"/v1/cases/{case.id}/approve", {"reason": _APPROVAL, "simulated": True})

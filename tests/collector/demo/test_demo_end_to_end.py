@@ -61,6 +61,7 @@ def test_the_year_is_told_once_however_often_it_is_started(
     assert first["DriftMeasured"] == 12
     assert first["RetrainingApproved"] == first["RetrainingAcknowledged"] == 1
     assert first["VersionReleased"] == 2
+    assert first["LabelsExported"] == 1
     assert first["ConflictRecorded"] == 0
     for told in ("2013-12", "v2", "dep_delay null", "simulated", "signin?code=", "verify http"):
         assert told in printed

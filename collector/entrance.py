@@ -61,9 +61,7 @@ class Entrance:
         self._guard = authenticated(tokens)
         self._limits = limits
         self._metrics = metrics
-        self._held = 0
         self._permitted: dict[tuple[str, ...], frozenset[str]] = {}
-        metrics.held_bytes.set_function(lambda: self._held)
 
     async def take(self, request: Request[Principal, Any, Any], address: str) -> ASGIResponse:
         """The answer to a request at `address`; raises `CollectorError`, `Denied` or `Busy`."""
@@ -162,8 +160,8 @@ class Entrance:
             raise
 
     def _hold(self, change: int) -> None:
-        self._held += change
-        if change > 0 and self._held > self._limits.held_bytes:
+        self._metrics.held_bytes += change
+        if change > 0 and self._metrics.held_bytes > self._limits.held_bytes:
             raise Busy("the server holds as many bodies as it may")
 
 

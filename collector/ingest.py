@@ -6,7 +6,7 @@ long is done beside the event loop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -30,7 +30,6 @@ _REASONS = 32
 
 P = ParamSpec("P")
 T = TypeVar("T")
-U = TypeVar("U")
 Reason = tuple[str, str, str]
 
 
@@ -68,7 +67,10 @@ class Ingest:
         where it was kept. Raises `Busy` when nothing was decided.
         """
         try:
-            reading = await self._read(delivery)
+            if self._is_soon_read(delivery):
+                reading = read(delivery, self._limits)
+            else:
+                reading = await _beside(read, delivery, self._limits)
             if reading.many:
                 return await self._take_many(delivery, reading, keep=True)
             return await self._take_one(delivery, reading)
@@ -84,7 +86,7 @@ class Ingest:
         """
         first = kept.deliveries[0]
         if len(kept.deliveries) == 1:
-            reading = await self._read(first)
+            reading = await _beside(read, first, self._limits)
         else:
             reading = await _beside(read_each, kept.deliveries, self._limits)
         if not reading.many:
@@ -92,11 +94,9 @@ class Ingest:
         answer = await self._take_many(first, reading, keep=False)
         return answer, not reading.refusals
 
-    async def _read(self, delivery: Delivery) -> Reading:
+    def _is_soon_read(self, delivery: Delivery) -> bool:
         most = _INLINE_BYTES if delivery.encoding is None else _INLINE_PACKED
-        if len(delivery.body) <= most:
-            return read(delivery, self._limits)
-        return await _beside(read, delivery, self._limits)
+        return len(delivery.body) <= most
 
     async def _take_one(self, delivery: Delivery, reading: Reading) -> Answer:
         address, integration = delivery.address, delivery.integration
@@ -104,7 +104,11 @@ class Ingest:
             self._metrics.fate(address, integration, "rejected")
             raise reading.refusals[0].error
         event = reading.events[0]
-        appended = await self._entered(integration, 1, self._turn.append, event)
+        self._enter(integration, 1)
+        try:
+            appended = await self._turn.append(event)
+        finally:
+            self._leave(integration, 1)
         if appended.conflict:
             self._metrics.fate(address, integration, "conflict")
             raise answers.conflict()
@@ -113,11 +117,15 @@ class Ingest:
 
     async def _take_many(self, delivery: Delivery, reading: Reading, *, keep: bool) -> Answer:
         """`reading.refusals` gains the conflicts, which only the ledger knows."""
-        appended: Sequence[Appended] = ()
+        appended: list[Appended] = []
         if reading.events:
-            appended = await self._entered(
-                delivery.integration, len(reading.events), self._submit, reading.events
-            )
+            self._enter(delivery.integration, len(reading.events))
+            try:
+                answers_to_come = asyncio.wrap_future(self._ledger.submit(reading.events))
+                # What is submitted is logged, even if whoever waits for it is told to stop.
+                appended = await asyncio.shield(answers_to_come)
+            finally:
+                self._leave(delivery.integration, len(reading.events))
         fresh = [each.index for each in appended if not each.duplicate and not each.conflict]
         conflicts = 0
         if len(fresh) < len(appended):
@@ -143,10 +151,8 @@ class Ingest:
         )
         return Answer(200, answers.batch(whole))
 
-    async def _entered(
-        self, integration: str, count: int, append: Callable[[T], Awaitable[U]], what: T
-    ) -> U:
-        """Append within the integration's share of what may wait; else raises `TooMany`."""
+    def _enter(self, integration: str, count: int) -> None:
+        """Count events of an integration as waiting; `TooMany` beyond its share of the queue."""
         waiting = self._waiting.get(integration, 0)
         if waiting and waiting + count > self._limits.waiting_events:
             raise TooMany(
@@ -154,17 +160,13 @@ class Ingest:
                 remedy="Send again after the seconds in Retry-After, and fewer at a time.",
             )
         self._waiting[integration] = waiting + count
-        try:
-            return await append(what)
-        finally:
-            left = self._waiting[integration] - count
-            if left:
-                self._waiting[integration] = left
-            else:
-                del self._waiting[integration]
 
-    def _submit(self, events: list[Event]) -> Awaitable[list[Appended]]:
-        return asyncio.wrap_future(self._ledger.submit(events))
+    def _leave(self, integration: str, count: int) -> None:
+        left = self._waiting[integration] - count
+        if left:
+            self._waiting[integration] = left
+        else:
+            del self._waiting[integration]
 
     def _size(self) -> int:
         return int(self._ledger.checkpoint().split(b"\n", 2)[1])

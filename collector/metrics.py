@@ -1,66 +1,98 @@
 """What ingest counts, in Prometheus' terms.
 
 Decides names and labels; integrations are labels because only credentials make new ones. Hides
-the look-up of label values, which would cost more than the counting.
+that the counting is plain addition on the event loop: the library's own counters take a lock and
+a look-up each, which would cost more than the event's validation.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Metrics:
-    """Counters of one process in one registry."""
+class Metrics(Collector):
+    """Counts of one process, shown by one registry. Belongs to one event loop."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._events = Counter(
-            "modelwitness_ingest_events",
-            "Items by address, integration and fate: accepted, duplicate, conflict or rejected",
-            ["address", "integration", "fate"],
-            registry=registry,
-        )
-        self._bytes = Counter(
-            "modelwitness_ingest_body_bytes",
-            "Bytes of the bodies that were read, as they were sent",
-            registry=registry,
-        )
-        self._refused = Counter(
-            "modelwitness_ingest_refused_requests",
-            "Requests that were refused as a whole, by status",
-            ["status"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "modelwitness_ingest_seconds",
-            "Time from the request's head to the answer, durable and signed",
-            ["address"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.held_bytes = Gauge(
-            "modelwitness_ingest_held_bytes",
-            "Bytes of bodies held at this moment",
-            registry=registry,
-        )
-        self._fates: dict[tuple[str, str, str], Counter] = {}
-        self._timers: dict[str, Histogram] = {}
+        self._fates: Counter[tuple[str, str, str]] = Counter()
+        self._refused: Counter[int] = Counter()
+        self._durations: defaultdict[str, list[int]] = defaultdict(_no_durations)
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._body_bytes = 0
+        self.held_bytes = 0
+        """Bytes of bodies that are held at this moment."""
+        registry.register(self)
 
     def fate(self, address: str, integration: str, fate: str, count: int = 1) -> None:
         """Count items that met this fate."""
-        key = (address, integration, fate)
-        counter = self._fates.get(key)
-        if counter is None:
-            counter = self._fates[key] = self._events.labels(*key)
-        counter.inc(count)
+        self._fates[address, integration, fate] += count
 
     def answered(self, address: str, body_bytes: int, seconds: float) -> None:
         """Count a request that was answered with a success."""
-        timer = self._timers.get(address)
-        if timer is None:
-            timer = self._timers[address] = self._seconds.labels(address)
-        timer.observe(seconds)
-        self._bytes.inc(body_bytes)
+        self._durations[address][bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds[address] += seconds
+        self._body_bytes += body_bytes
 
     def refused(self, status: int) -> None:
         """Count a request that was refused as a whole."""
-        self._refused.labels(str(status)).inc()
+        self._refused[status] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """What a scrape shows."""
+        events = CounterMetricFamily(
+            "modelwitness_ingest_events",
+            "Items by address, integration and fate: accepted, duplicate, conflict or rejected",
+            labels=["address", "integration", "fate"],
+        )
+        for labels, count in self._fates.items():
+            events.add_metric(labels, count)
+        yield events
+        refused = CounterMetricFamily(
+            "modelwitness_ingest_refused_requests",
+            "Requests that were refused as a whole, by status",
+            labels=["status"],
+        )
+        for status, count in self._refused.items():
+            refused.add_metric([str(status)], count)
+        yield refused
+        yield self._histogram()
+        yield CounterMetricFamily(
+            "modelwitness_ingest_body_bytes",
+            "Bytes of the bodies that were answered with a success, as they were sent",
+            value=self._body_bytes,
+        )
+        yield GaugeMetricFamily(
+            "modelwitness_ingest_held_bytes",
+            "Bytes of bodies held at this moment",
+            value=self.held_bytes,
+        )
+
+    def _histogram(self) -> HistogramMetricFamily:
+        found = HistogramMetricFamily(
+            "modelwitness_ingest_seconds",
+            "Time from the request's head to the answer, durable and signed",
+            labels=["address"],
+        )
+        for address, counts in self._durations.items():
+            total = 0
+            buckets = []
+            for bound, count in zip((*map(str, _BOUNDS), "+Inf"), counts, strict=True):
+                total += count
+                buckets.append((bound, total))
+            found.add_metric([address], buckets, self._seconds[address])
+        return found
+
+
+def _no_durations() -> list[int]:
+    return [0] * (len(_BOUNDS) + 1)

@@ -155,10 +155,10 @@ def secret_file(path: Path, random: Random, *, create: bool) -> bytes:
     """Return the 32 bytes kept as hex in a file of mode 0600; raises `NoRootKey`."""
     if create and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{random(8).hex()}")
+        draft, secret = path.with_name(f".{path.name}.{random(8).hex()}"), random(32)
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as file:
-            file.write(random(32).hex() + "\n")
+            file.write(secret.hex() + "\n")
             file.flush()
             os.fsync(fd)
         try:

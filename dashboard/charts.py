@@ -230,19 +230,24 @@ def ranked(
         {"value": value, "itemStyle": {"color": WARN if value > limit[1] else INFO}}
         for _, value in known
     ]
-    across = rule(*limit)
-    across["data"] = [{"xAxis": limit[1]}]
-    across["label"]["position"] = "end"
+    most = max((value for _, value in known), default=limit[1])
+    series: Spec = {"type": "bar", "data": data, "barMaxWidth": 16}
+    # A limit far beyond every bar would press them flat: then the table below tells enough.
+    if limit[1] <= most * 4:
+        most = max(most, limit[1])
+        series["markLine"] = rule(*limit)
+        series["markLine"]["data"] = [{"xAxis": limit[1]}]
+        series["markLine"]["label"]["position"] = "end"
     return spec | {
         "xAxis": values(
             axisLabel={"formatter": "{value} " + unit, "hideOverlap": True},
             min=0,
-            max=above(max([limit[1], *(value for _, value in known)])),
+            max=above(most),
         ),
         "yAxis": categories(
             [name for name, _ in known], axisLabel={"width": 150, "overflow": "truncate"}
         ),
-        "series": [{"type": "bar", "data": data, "barMaxWidth": 16, "markLine": across}],
+        "series": [series],
     }
 
 

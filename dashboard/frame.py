@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
 
+# Query parameters that every page has; what else is in the address belongs to one page.
+SHARED: Final = frozenset({"model", "version", "integration", "range", "from", "to"})
 # Bounds of the pickers, which know no zones; their labels say UTC.
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).replace(tzinfo=None)

@@ -133,7 +133,7 @@ def _page(
     current = Frame(api, address, me, log, models, integrations, span, now, pages)
     with share:
         st.caption("This view with its range pinned. Whoever opens it signs in as themselves.")
-        more = {name: st.query_params.get(name) for name in ("entry", "column", "window", "case")}
+        more = {name: st.query_params[name] for name in st.query_params if name not in frame.SHARED}
         path = "" if view.path == VIEWS[0].path else view.path
         st.code(frame.share_address(current, path, **more), language=None, wrap_lines=True)
     view.render(current)

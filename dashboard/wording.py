@@ -134,7 +134,7 @@ def ago(text: str | None, now: datetime) -> str:
     if when is None:
         return "never"
     seconds = max(0, int((now - when).total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, unit in ((31_557_600, "y"), (86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             amount = seconds // size
             return f"{amount:,} {unit} ago"

@@ -81,7 +81,7 @@ def _show(frame: Frame, trace: Trace) -> None:
         if trace.decision is not None:
             _decision(trace.decision)
     with right:
-        st.html(looks.heading("What happened", looks.quiet("event time, UTC")))
+        st.html(looks.heading("What happened", "event time, UTC"))
         st.html(_timeline(frame, trace))
     proving.tabs(frame, trace)
 

@@ -71,26 +71,23 @@ def _always(frame: Frame) -> dict[str, str]:
 
 
 def _one_series(measured: list[Measured]) -> list[Measured]:
-    """Segments are judged each by itself; one is shown, and the choice is in the URL."""
-    segments = list(dict.fromkeys(_segment(item) for item in measured))
-    versions = list(dict.fromkeys(item.model.version for item in measured))
-    if len(versions) > 1:
-        # A window that two versions share is judged twice: keep the newer version's series whole.
-        newest = max(
-            versions, key=lambda name: max(i.time for i in measured if i.model.version == name)
+    """One version and one segment: each is judged by itself. The choice is in the address."""
+    newest: dict[str, str] = {}
+    for item in measured:
+        name = f"version {item.model.version}"
+        newest[name] = max(newest.get(name, ""), item.time)
+    if len(newest) > 1:
+        shown = st.pills(
+            "Version judged",
+            sorted(newest, key=lambda name: newest[name], reverse=True),
+            default=max(newest, key=lambda name: newest[name]),
+            required=True,
+            key="judged",
+            bind="query-params",
+            label_visibility="collapsed",
         )
-        with st.container(horizontal=True, vertical_alignment="center", key="series"):
-            shown = st.pills(
-                "Version judged",
-                versions,
-                default=newest,
-                required=True,
-                key="judged",
-                bind="query-params",
-                label_visibility="collapsed",
-                format_func=lambda name: f"version {name}",
-            )
-        measured = [item for item in measured if item.model.version == shown]
+        measured = [item for item in measured if f"version {item.model.version}" == shown]
+    segments = list(dict.fromkeys(_segment(item) for item in measured))
     if len(segments) > 1:
         wanted = st.selectbox("Segment", segments, key="segment", bind="query-params", width=260)
         measured = [item for item in measured if _segment(item) == wanted]

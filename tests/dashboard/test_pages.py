@@ -181,3 +181,17 @@ def test_text_of_others_is_escaped(api: FakeApi, page: Open, said: Said) -> None
     text = said(page("drift", range="all"))
     assert "&lt;img src=x" in text
     assert "<img src=x" not in text
+
+
+def test_two_versions_are_judged_apart_and_the_choice_is_in_the_address(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    def two(query: dict[str, str]) -> tuple[int, object]:
+        status, body = drift(query)
+        for item in body["items"][:4]:
+            item["model"] = {"name": "late-arrival", "version": "2"}
+        return status, body
+
+    api.answers["/v1/drift"] = two
+    assert "late-arrival version 2:" in said(page("drift", range="all"))
+    assert "late-arrival version 1:" in said(page("drift", range="all", judged="version 1"))

@@ -6,7 +6,7 @@ bring the projections up, swap the head. Nothing here signs or answers; that fol
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, text
 
 from audit import tables
 from audit.database import Database
@@ -16,6 +16,13 @@ from audit.events import Event
 from audit.group import Prepared, Tip
 from audit.keys import Keys
 from audit.prepare import Preparer
+
+# Text, not expressions: these run once a group, and building an expression costs more than the
+# statement itself.
+_HEAD = text("SELECT size, root, key_epoch FROM head")
+_SWAP = text(
+    "UPDATE head SET size = :size, root = :root, logged_us = :logged_us WHERE size = :first"
+)
 
 
 class Stale(AuditError):
@@ -50,8 +57,7 @@ class Appender:
             return prepared
 
     def _require(self, connection: Connection, base: Tip, signed_size: int) -> None:
-        head = tables.head.c
-        size, root, epoch = connection.execute(select(head.size, head.root, head.key_epoch)).one()
+        size, root, epoch = connection.execute(_HEAD).one()
         if size < signed_size:
             raise RolledBack(size, signed_size)
         if (size, bytes(root), epoch) != (base.edge.size, base.root, base.key_epoch):
@@ -73,9 +79,13 @@ class Appender:
         if not prepared.fresh:
             return
         swapped = connection.execute(
-            update(tables.head)
-            .where(tables.head.c.size == first)
-            .values(size=tip.edge.size, root=tip.root, logged_us=tip.logged_us)
+            _SWAP,
+            {
+                "first": first,
+                "size": tip.edge.size,
+                "root": tip.root,
+                "logged_us": tip.logged_us,
+            },
         )
         if swapped.rowcount != 1:
             raise Busy("another writer appended first")

@@ -7,6 +7,7 @@ a better one would be a new `alg`.
 """
 
 import threading
+from collections.abc import Sequence
 
 import zstandard
 
@@ -41,10 +42,21 @@ class Codec(threading.local):
             DICTIONARY, dict_type=zstandard.DICT_TYPE_RAWCONTENT
         )
         dictionary.precompute_compress(level=LEVEL)
-        self.compress = zstandard.ZstdCompressor(
+        self._compress = zstandard.ZstdCompressor(
             level=LEVEL, dict_data=dictionary, write_dict_id=False, write_checksum=False
-        ).compress
+        ).multi_compress_to_buffer
         self._decompress = zstandard.ZstdDecompressor(dict_data=dictionary).decompress
+
+    def compress(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Return each body compressed.
+
+        All in one call: a call gives up Python's lock, and one thread that queues for it once for
+        every event of a group was measured at a third of the speed.
+        """
+        if not bodies:
+            return []
+        packed = self._compress([*bodies])
+        return [packed[place].tobytes() for place in range(len(packed))]
 
     def decompress(self, packed: bytes) -> bytes:
         """Return the body; raises `Tampered` where `packed` is no frame of ours."""

@@ -23,7 +23,7 @@ from audit.errors import Busy
 
 Row = Sequence[int | bytes | str | None]
 _WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
-_SQLITE_ROWS = (1024, 256, 64, 16, 4, 1)
+_SQLITE_ROWS = (1024, 256, 64, 32, 16, 8, 4, 2, 1)
 _SQLITE_KEYS = 512
 
 
@@ -210,7 +210,7 @@ def _translated() -> Iterator[None]:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not the driver
     for pragma in (
-        "page_size=8192",
+        "page_size=4096",
         "journal_mode=WAL",
         "synchronous=FULL",
         "recursive_triggers=ON",  # without it INSERT OR REPLACE passes by the DELETE trigger

@@ -39,9 +39,11 @@ class IndexKeys:
 
     def __init__(self, secret: bytes, version: int) -> None:
         self.version = version
-        self._subject = _purpose(secret, "subject")
-        self._reference = _purpose(secret, "reference")
-        self._prediction = _purpose(secret, "prediction")
+        # Keyed once and copied: hmac.digest gives up Python's lock for every tag of a group.
+        self._subject, self._reference, self._prediction = (
+            hmac.new(_purpose(secret, name), digestmod="sha256")
+            for name in ("subject", "reference", "prediction")
+        )
         self._once = _purpose(secret, "idempotency")
 
     def subject(self, scheme: str, id: str) -> bytes:
@@ -221,7 +223,9 @@ def _purpose(secret: bytes, name: str) -> bytes:
     return HKDF(SHA256(), 32, b"", f"modelwitness index {name}".encode()).derive(secret)
 
 
-def _tag(key: bytes, name: str, value: str) -> bytes:
+def _tag(keyed: hmac.HMAC, name: str, value: str) -> bytes:
     first, second = name.encode(), value.encode()
     message = len(first).to_bytes(4) + first + len(second).to_bytes(4) + second
-    return hmac.digest(key, message, "sha256")[:16]
+    mac = keyed.copy()
+    mac.update(message)
+    return mac.digest()[:16]

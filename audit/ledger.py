@@ -26,6 +26,9 @@ MOST_WAITING = 16_384
 MOST_TOGETHER = 2_048
 """Events in one transaction: bounds the wait of whoever comes next."""
 
+WORTH_PREPARING = 256
+"""Events that are prepared while others commit; a transaction of few costs as much as of many."""
+
 
 class _Submission(NamedTuple):
     events: Sequence[Event]
@@ -97,6 +100,7 @@ class Ledger:
         is away and `Tampered` where it contradicts what was signed: then nothing was appended.
         """
         answers: Answers = Future()
+        answers.set_running_or_notify_cancel()  # a client that hangs up must not stop the writer
         if not events:
             answers.set_result([])
             return answers
@@ -154,7 +158,10 @@ class Ledger:
                 self._await_commits()
                 self._append_alone(group)
                 continue
-            self._hand_over(_Ahead(group, prepared))
+            if ahead or self._backlog() >= WORTH_PREPARING:
+                self._hand_over(_Ahead(group, prepared))
+            else:
+                self._commit_here(_Ahead(group, prepared))
         with self._changed:
             self._prepared_all = True
             self._changed.notify_all()
@@ -162,8 +169,7 @@ class Ledger:
     def _next_group(self) -> list[_Submission]:
         """Wait for arrivals and take them; nothing means closed."""
         with self._changed:
-            # One group commits, one waits prepared: preparing more would only age.
-            while (not self._arrivals and not self._closed) or len(self._ahead) > 1:
+            while not self._worth_starting():
                 self._changed.wait()
             group: list[_Submission] = []
             count = 0
@@ -173,6 +179,26 @@ class Ledger:
                     break
                 group.append(self._arrivals.popleft())
             return group
+
+    def _worth_starting(self) -> bool:
+        """Whether to take what arrived: few events gather while a group before them commits."""
+        if not self._arrivals:
+            return self._closed and not self._ahead
+        return not self._ahead or (len(self._ahead) == 1 and self._backlog() >= WORTH_PREPARING)
+
+    def _backlog(self) -> int:
+        return sum(len(submission.events) for submission in self._arrivals)
+
+    def _commit_here(self, only: _Ahead) -> None:
+        """Commit without the other thread, whose waking costs more than a small group."""
+        try:
+            self._appender.commit(only.prepared, self._signed_size())
+            self._signer.sign(only.prepared.tip.edge.size, only.prepared.tip.root)
+        except Exception:  # noqa: BLE001 - done again alone, where every error is answered
+            self._append_alone(only.group)
+        else:
+            self._tip = only.prepared.tip
+            self._answer(only.group, only.prepared)
 
     def _hand_over(self, ahead: _Ahead) -> None:
         with self._changed:

@@ -266,11 +266,16 @@ class Preparer:
         self, events: Sequence[Event], keys: Sequence[SubjectKey], logged_us: int
     ) -> list[Sealed]:
         random = self._random(RANDOM_BYTES * len(events))
-        codec, log = self._codec, self._log
+        packed = self._codec.compress([event.body for event in events])
+        log = self._log
         return [
-            seal(event, log, logged_us, key, codec, random[at : at + RANDOM_BYTES])
-            for event, key, at in zip(
-                events, keys, range(0, RANDOM_BYTES * len(events), RANDOM_BYTES), strict=True
+            seal(event, body, log, logged_us, key, random[at : at + RANDOM_BYTES])
+            for event, body, key, at in zip(
+                events,
+                packed,
+                keys,
+                range(0, RANDOM_BYTES * len(events), RANDOM_BYTES),
+                strict=True,
             )
         ]
 

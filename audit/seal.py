@@ -47,16 +47,14 @@ class Sealed(NamedTuple):
 
 
 def seal(
-    event: Event, log: str, logged_us: int, key: SubjectKey, codec: Codec, random: bytes
+    event: Event, packed: bytes, log: str, logged_us: int, key: SubjectKey, random: bytes
 ) -> Sealed:
-    """Return `event` sealed; `random` is RANDOM_BYTES fresh random bytes."""
+    """Return `event` sealed; `packed` is its compressed body, `random` fresh RANDOM_BYTES."""
     secret, nonce, wrap_nonce = random[:32], random[32:44], random[44:56]
     id = uuid7(logged_us, random[56:])
     data_key, kc = _derive(secret, id)
     associated = leaf.associated_data(event, log, id, kc, logged_us)
-    payload = nonce + AESGCM(data_key).encrypt(
-        nonce, codec.compress(event.body), associated.encode()
-    )
+    payload = nonce + AESGCM(data_key).encrypt(nonce, packed, associated.encode())
     return Sealed(
         leaf.complete(associated, sha256(payload).digest(), len(payload)),
         payload,

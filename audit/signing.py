@@ -62,7 +62,10 @@ class CheckpointSigner:
     def _advance(self, wanted: Checkpoint) -> None:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            kept, kept_note = self._read()
+            if os.pread(self._file, _LENGTH, 0).rstrip(b"\n") == self._note.rstrip(b"\n"):
+                kept, kept_note = self._last, self._note
+            else:  # another process signed meanwhile
+                kept, kept_note = self._read()
             if kept is not None and kept.size >= wanted.size:
                 if kept.size == wanted.size and kept.root != wanted.root:
                     raise Tampered(

@@ -1,0 +1,106 @@
+"""Checkpoints never contradict each other, whoever of several signs, and forget nothing."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from audit import checkpoint, note
+from audit.errors import Tampered
+from audit.signing import CheckpointSigner
+
+KEY = note.Signer("example/log", b"k" * 32)
+
+
+def _root(size: int) -> bytes:
+    return size.to_bytes(32)
+
+
+def _signer(folder: Path) -> CheckpointSigner:
+    return CheckpointSigner(KEY, folder / "checkpoints" / "last-signed")
+
+
+def test_what_is_signed_is_verified_by_the_key(tmp_path: Path) -> None:
+    signer = _signer(tmp_path)
+    signed = signer.sign(5, _root(5))
+    opened = checkpoint.open(signed, note.Verifier.parse(signer.vkey))
+    assert (opened.size, opened.root) == (5, _root(5))
+    signer.close()
+
+
+def test_nothing_behind_the_last_signed_is_signed(tmp_path: Path) -> None:
+    signer = _signer(tmp_path)
+    last = signer.sign(5, _root(5))
+    assert signer.sign(3, _root(3)) == last
+    assert signer.sign(5, _root(5)) == last
+    with pytest.raises(Tampered, match="another root"):
+        signer.sign(5, _root(6))
+    signer.close()
+
+
+def test_the_last_signed_outlives_the_process(tmp_path: Path) -> None:
+    first = _signer(tmp_path)
+    last = first.sign(5, _root(5))
+    first.close()
+    second = _signer(tmp_path)
+    assert second.last == checkpoint.Checkpoint("example/log", 5, _root(5))
+    assert second.sign(4, _root(4)) == last
+    with pytest.raises(Tampered):
+        second.sign(5, _root(7))
+    second.close()
+
+
+def test_two_signers_know_of_each_other(tmp_path: Path) -> None:
+    one, two = _signer(tmp_path), _signer(tmp_path)
+    later = one.sign(9, _root(9))
+    assert two.sign(7, _root(7)) == later
+    one.sign(10, _root(10))
+    with pytest.raises(Tampered, match="another"):
+        two.sign(10, _root(11))
+    one.close()
+    two.close()
+
+
+def test_a_short_checkpoint_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
+    signer = _signer(tmp_path)
+    for size in (9, 99_999_999, 100_000_000):
+        signer.sign(size, _root(size))
+    signer.close()
+    again = _signer(tmp_path)
+    assert again.last is not None
+    assert again.last.size == 100_000_000
+    again.close()
+
+
+def test_a_damaged_or_foreign_record_is_refused(tmp_path: Path) -> None:
+    signer = _signer(tmp_path)
+    signer.sign(5, _root(5))
+    signer.close()
+    path = tmp_path / "checkpoints" / "last-signed"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\n5\n", b"\n4\n"))
+    with pytest.raises(Tampered, match="damaged"):
+        _signer(tmp_path)
+    path.write_bytes(whole)
+    with pytest.raises(Tampered, match="damaged"):
+        CheckpointSigner(note.Signer("example/log", b"x" * 32), path)
+
+
+def test_many_threads_sign_without_ever_going_back(tmp_path: Path) -> None:
+    signers = [_signer(tmp_path) for _ in range(4)]
+    sizes: list[list[int]] = [[] for _ in signers]
+
+    def work(number: int) -> None:
+        for size in range(1, 60):
+            signed = signers[number].sign(size, _root(size)).decode()
+            sizes[number].append(checkpoint.parse(signed.partition("\n\n")[0] + "\n").size)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for signer, seen in zip(signers, sizes, strict=True):
+        assert seen == sorted(seen)
+        assert all(got >= asked for asked, got in enumerate(seen, 1))
+        signer.close()

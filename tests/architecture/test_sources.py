@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 ROOMS = ("audit", "collector", "drift", "dashboard", "migrations")
 OURS = {*ROOMS, "tests", "modelwitness"}
 LONGEST = 400
+LONGER = {"audit/verify.py": "one file by design: a stranger gets it alone, and reads it whole"}
 NOT_WRITTEN_BY_HAND = {"requirements.lock", "LICENSE"}
 SIZED = {".py", ".md", ".toml", ".sql", ".yaml", ".yml", ".css", ".js", ""}
 
@@ -91,7 +92,8 @@ def test_no_file_is_too_long_to_read() -> None:
         for name, text in texts()
         if Path(name).suffix in SIZED and name not in NOT_WRITTEN_BY_HAND
     }
-    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}
+    too_long = {name: lines for name, lines in lengths.items() if lines > LONGEST}
+    assert too_long.keys() == LONGER.keys(), too_long
 
 
 def test_every_ignore_carries_its_reason() -> None:

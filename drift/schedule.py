@@ -13,6 +13,7 @@ import os
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from msgspec.structs import replace
 
 from audit.clock import Clock, system_clock
+from audit.errors import AuditError
 from audit.events import SYSTEM, Event, event_of, rfc3339
 from audit.roles import Principal
 from audit.rootkey import Random
@@ -34,6 +36,7 @@ from drift.columns import Columns
 from drift.consequences import Consequences
 from drift.duty import LOGGED, Due, duty_of
 from drift.judges import Judge, Judges
+from drift.lease import Lease
 from drift.outbox import Outbox
 from drift.policy import Policy
 from drift.projection import PolicyDocument
@@ -85,9 +88,9 @@ class Scheduler:
     ) -> None:
         self._store = store
         self._access = access
-        self._settings = settings
         self._judge = judge
         self._holder = holder
+        self._lease = Lease(store.work, SCHEDULER, holder, settings.lease)
         self._clock = clock
         self._outbox = Outbox(store, settings, clock, holder, environment)
         self._consequences = Consequences(store, settings, clock, self._outbox)
@@ -98,15 +101,20 @@ class Scheduler:
     def judge_due(self, stop: threading.Event | None = None) -> int:
         """Judge every window that is due, until there is none or `stop`; return how many."""
         judged = 0
-        if not self._leads():
+        if not self._lease.renew():
             return 0
-        for document, policy in policies(self._store):
-            try:
-                judged += self._judge_model(document, policy, stop)
-            except Exception as error:  # noqa: BLE001  (one model's trouble must not stop another's)
-                self._tell(policy, error)
+        with self._lease.kept():
+            for document, policy in policies(self._store):
+                try:
+                    judged += self._judge_model(document, policy, stop)
+                except Exception as error:  # noqa: BLE001  (one model's trouble must not stop another's)
+                    self._tell(policy, error)
         self._references.clear()
         return judged
+
+    def resign(self) -> None:
+        """Let another scheduler lead at once; for one that has stopped."""
+        self._lease.resign()
 
     def deliver_due(self) -> int:
         """Move cases that wait for the system and deliver the outbox; return what was taken."""
@@ -120,7 +128,7 @@ class Scheduler:
         judged = 0
         self._consequences.of_model(document, policy)
         for due in self._due(policy):
-            if (stop is not None and stop.is_set()) or not self._leads():
+            if (stop is not None and stop.is_set()) or not self._lease.renew():
                 break
             index = self._judge_window(policy, due)
             judged += 1
@@ -187,9 +195,6 @@ class Scheduler:
         )
         return columns.read(policy, (each.body for each in opened))
 
-    def _leads(self) -> bool:
-        return self._store.work.claim(SCHEDULER, self._holder, self._settings.lease)
-
     def _tell(self, policy: Policy, error: Exception) -> None:
         """Log what failed without its text, which may quote values."""
         frames = traceback.extract_tb(error.__traceback__)
@@ -239,6 +244,8 @@ def run_schedule(
     finally:
         timer.shutdown(wait=True)
         judges.close()
+        with suppress(AuditError):  # then the lease ends by itself
+            scheduler.resign()
 
 
 def _measured(bodies: Sequence[dict[str, Any]]) -> list[Event]:

@@ -25,7 +25,7 @@ class DriftSettings:
     """Seconds unless the name says otherwise.
 
     tick: pause between two looks at the policies; lease: how long a scheduler may be silent
-    before another takes over, and must exceed the longest judgement of one window; workers:
+    before another takes over (one that judges is not silent, however long it takes); workers:
     processes that judge; deliver_timeout: for one HTTP request of the outbox; attempts: deliveries
     before a message is dead; backoff, backoff_most: first and longest pause between deliveries;
     ticket: life of a link to a report; render_timeout: for drawing one; export_bytes: most memory
@@ -33,7 +33,7 @@ class DriftSettings:
     """
 
     tick: float = 5.0
-    lease: float = 600.0
+    lease: float = 60.0
     workers: int = 1
     deliver_timeout: float = 10.0
     attempts: int = 8

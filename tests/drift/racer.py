@@ -32,7 +32,7 @@ def main(folder: str, holder: str, mode: str) -> None:
     store = opened(Path(folder), system_clock)
     access = access_to(store, system_clock)
     # A lease of no length is held by nobody: both schedulers work at once.
-    settings = DriftSettings(lease=0.0 if mode == "race" else 600.0, tick=0.2)
+    settings = DriftSettings(lease=0.0 if mode == "race" else 60.0, tick=0.2)
     if mode == "loop":
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -96,11 +96,11 @@ def test_a_scheduler_killed_between_judging_and_appending_judges_once_after_its_
 
 def test_the_lease_of_a_dead_scheduler_ends_by_itself(store: Store, clock: HandClock) -> None:
     prepared(store)
-    settings = DriftSettings(lease=600)
+    settings = DriftSettings()
     assert store.work.claim("scheduler", "dead", settings.lease)
     heir = Scheduler(store, access_to(store, clock), settings, QuickJudge(), "b", clock=clock)
     assert heir.judge_due() == 0
-    clock.now_us += 601_000_000
+    clock.now_us += 61_000_000
     assert heir.judge_due() == DAYS - 2
 
 

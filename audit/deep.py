@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Result, Select, func, select
 
-from audit import tables
+from audit import erasures, tables
 from audit.database import Database
 from audit.documents import Applied, Projection, SchemaHistory
 from audit.errors import Tampered
@@ -47,11 +47,11 @@ def check(
     epoch = connection.execute(select(tables.head.c.key_epoch)).scalar_one()
     keys.refresh(connection, epoch)
     everything = [SchemaHistory(), *projections]
-    examiner = Examiner(connection, database, keys, everything, walked)
+    examiner = Examiner(connection, database, keys, everything, walked.size)
     for page in pages(connection, keys, walked.size):
         examiner.take(page)
-    yield f"{walked.size - len(walked.missing)} payloads open and agree with their leaves"
     examiner.check_erased()
+    yield f"{examiner.opened} payloads open and agree with their leaves"
     examiner.check_epoch(epoch)
     examiner.check_subjects()
     examiner.check_blind_index()
@@ -79,13 +79,14 @@ class Examiner:
         database: Database,
         keys: Keys,
         projections: Sequence[Projection],
-        walked: Walked,
+        size: int,
     ) -> None:
         self._connection = connection
         self._database = database
         self._keys = keys
         self._projections = projections
-        self._walked = walked
+        self._size = size
+        self._gone: list[int] = []
         self._erased: list[tuple[int, int]] = []
         self._rotations = 0
         self._named: set[int] = set()
@@ -95,11 +96,17 @@ class Examiner:
         self._cells: Counter[tuple[int, int, int]] = Counter()
         self.scratch = Scratch()
 
+    @property
+    def opened(self) -> int:
+        """How many payloads were there and opened."""
+        return self._size - len(self._gone)
+
     def take(self, page: Sequence[Replayed]) -> None:
         """Check opened entries against their leaves and keep what projections owe them."""
         for entry in page:
             self._cells[entry.cell] += 1
             if entry.event is None:
+                self._gone.append(entry.idx)
                 continue
             _check_leaf(entry, entry.event)
             self._check_tag(entry, entry.event)
@@ -113,9 +120,9 @@ class Examiner:
 
     def check_erased(self) -> None:
         """Raise `Tampered` where a payload is gone that no logged erasure covers."""
-        for idx in self._walked.missing:
-            if not any(first <= idx <= last for first, last in self._erased):
-                raise Tampered("a payload is gone and no logged erasure covers it", index=idx)
+        idx = erasures.first_uncovered(self._gone, self._erased)
+        if idx is not None:
+            raise Tampered("a payload or its key is gone and no erasure covers it", index=idx)
 
     def check_epoch(self, epoch: int) -> None:
         """Raise `Tampered` where the head counts fewer key changes than were logged.
@@ -151,10 +158,10 @@ class Examiner:
 
         `take` has found those of all entries that open; what is erased has no content hash.
         """
-        table, missing = tables.idempotency, set(self._walked.missing)
+        table, missing = tables.idempotency, set(self._gone)
         count = self._connection.execute(select(func.count()).select_from(table)).scalar_one()
-        if count != self._walked.size:
-            raise Tampered(f"{count} producers' ids are kept for {self._walked.size} entries")
+        if count != self._size:
+            raise Tampered(f"{count} producers' ids are kept for {self._size} entries")
         with self._stream(select(table.c.idx).where(table.c.content.is_(None))) as rows:
             for row in rows:
                 if row.idx not in missing:
@@ -198,9 +205,8 @@ class Examiner:
     def _note(self, idx: int, event: Event) -> None:
         if event.integration != SYSTEM:
             return
-        if event.type == "ErasureCompleted":
-            for first, last in msgspec.json.decode(event.body, type=_Erasure).ranges:
-                self._erased.append((first, min(last, idx - 1)))
+        if event.type == erasures.COMPLETED:
+            self._erased += erasures.ranges(idx, event.body)
         elif event.type == "KeyRotated":
             self._rotations += 1
 
@@ -231,10 +237,6 @@ class Examiner:
     def _stream(self, query: Select[Any]) -> Result[Any]:
         """Return rows that come page by page; to be closed, since the server holds a cursor."""
         return self._connection.execute(query.execution_options(yield_per=PAGE))
-
-
-class _Erasure(msgspec.Struct):
-    ranges: list[tuple[int, int]]
 
 
 class _Multiset:

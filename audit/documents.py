@@ -77,7 +77,10 @@ class StoredView:
         key = document.c.key
         query = select(key, document.c.sealed).where(document.c.kind == kind)
         if prefix:
-            query = query.where(key >= prefix, key < prefix + "\U0010ffff")
+            query = query.where(key >= prefix)
+            following = _following(prefix)
+            if following:
+                query = query.where(key < following)
         if after:
             query = query.where(key < after if descending else key > after)
         query = query.order_by(key.desc() if descending else key).limit(limit)
@@ -157,3 +160,12 @@ class Documents:
     def _view(self, connection: Connection) -> StoredView:
         self._keys.refresh(connection, connection.execute(select(head.c.key_epoch)).scalar_one())
         return StoredView(connection, self._keys)
+
+
+def _following(prefix: str) -> str:
+    """Return the least text that sorts after all that start with `prefix`; "" for none."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return ""
+    last = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if last == 0xD800 else last)  # surrogates are no characters

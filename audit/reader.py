@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from audit import erasures, merkle, search, tiles, tree
 from audit import leaf as leaves
-from audit import merkle, search, tiles, tree
 from audit.compression import Codec
 from audit.database import Database
-from audit.errors import NotFound
-from audit.events import event_of_json
+from audit.errors import NotFound, Tampered
+from audit.events import SYSTEM, event_of_json
 from audit.keys import PREDICTION_FIELD, Keys
 from audit.ledger import Ledger
 from audit.seal import Sealed, open_sealed
@@ -214,6 +214,13 @@ class Reader:
         return [each.leaf for each in opened if _matches(each, query)]
 
     def _open_rows(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Opened]:
+        opened = self._opened(connection, rows)
+        gone = [each.leaf.index for each in opened if each.erased]
+        if gone:
+            self._require_erased(connection, gone)
+        return opened
+
+    def _opened(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Opened]:
         keys = self._subject_keys(connection, {row[3] for row in rows if row[3] is not None})
         opened = []
         for idx, raw, sealed, handle, _version, wrapped in rows:
@@ -225,6 +232,24 @@ class Reader:
             record = Sealed(fields.raw, bytes(sealed), bytes(wrapped))
             opened.append(Opened(fields, open_sealed(record, key, self._codec)))
         return opened
+
+    def _require_erased(self, connection: Connection, gone: Sequence[int]) -> None:
+        """Raise `Tampered` unless logged erasures account for what is gone."""
+        completed = connection.execute(
+            select(*_opened_columns)
+            .join(series, series.c.id == entry.c.series)
+            .join(payload, payload.c.idx == entry.c.idx)
+            .where(series.c.type == erasures.COMPLETED, series.c.integration == SYSTEM)
+        ).all()
+        covered = [
+            each_range
+            for each in self._opened(connection, completed)
+            if not each.erased
+            for each_range in erasures.ranges(each.leaf.index, each.body)
+        ]
+        index = erasures.first_uncovered(gone, covered)
+        if index is not None:
+            raise Tampered("a payload or its key is gone and no erasure covers it", index=index)
 
     def _subject_keys(self, connection: Connection, handles: set[int]) -> dict[int, Any]:
         with self._lock:

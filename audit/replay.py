@@ -23,7 +23,7 @@ PAGE = 1_024
 
 
 class Replayed(NamedTuple):
-    """One entry; `event` is None where the payload is gone, and then so are handle and tag."""
+    """One entry; `event` is None where payload or key is gone, and then so are handle and tag."""
 
     idx: int
     leaf: leaf.Leaf
@@ -82,7 +82,7 @@ def pages(connection: Connection, keys: Keys, size: int) -> Iterator[list[Replay
 def _replayed(row: Row[Any], keys: Keys, codec: Codec) -> Replayed:
     try:
         fields = leaf.parse(row.leaf)
-        if row.sealed is None:
+        if row.sealed is None or row.version is None:
             return Replayed(row.idx, fields, row.series)
         key = _subject_key(row, keys)
         body = open_sealed(Sealed(row.leaf, row.sealed, row.wrapped), key, codec)
@@ -93,8 +93,8 @@ def _replayed(row: Row[Any], keys: Keys, codec: Codec) -> Replayed:
 
 
 def _subject_key(row: Row[Any], keys: Keys) -> SubjectKey:
-    if row.version is None or row.key_version != row.version:
-        raise Tampered("the key of a payload is missing or of another version")
+    if row.key_version != row.version:
+        raise Tampered("the key of a payload is of another version")
     cached = keys.cached(row.handle)
     if cached is not None:
         return cached

@@ -87,6 +87,22 @@ def test_a_payload_deleted_without_a_logged_erasure_is_found(tmp_path: Path, dat
     store.close()
 
 
+def test_a_destroyed_key_needs_a_logged_erasure_too(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.ledger.append([prediction(3)])
+    with without_guards(store.settings.url) as connection:
+        for damage in (
+            "DELETE FROM subject_key WHERE handle > 0",
+            "DELETE FROM blind_index",
+            "UPDATE idempotency SET content = NULL WHERE idx = 1",
+        ):
+            connection.execute(text(damage))
+    assert "at entry 1:" in checked(store.settings)[1]
+    store.ledger.append([system("ErasureCompleted", "e", ranges=[[1, 1]])])
+    store.close()
+    assert checked(store.settings)[0] == OK
+
+
 def test_no_erasure_covers_what_comes_after_it(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.ledger.append([system("ErasureCompleted", "e-1", ranges=[[0, 1000]])])

@@ -7,6 +7,7 @@ drift or pages is made in the packages. Commands import what they need when they
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,7 +35,12 @@ from audit.tokens import Tokens
 from drift.projection import Governance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestar import Litestar
+
+    from audit.ledger import Ledger
+    from audit.signing import Checkpoints
 
 app = typer.Typer(
     help="Witness of model predictions: an encrypted, provable ledger, drift, retraining.",
@@ -44,6 +50,9 @@ app = typer.Typer(
 )
 DashboardPort = Annotated[int, typer.Option("--dashboard-port", help="Port of the pages.")]
 API_PORT, PAGES_PORT = 8600, 8601
+SWITCH_SECONDS = 0.001
+"""How long a thread that gave Python's lock up waits to get it back from a busy one: the ledger's
+do so at each statement, and at the default of 5 ms ingest was measured at half its speed."""
 LOCAL = "127.0.0.1"
 
 
@@ -92,10 +101,8 @@ def serve(
     """Take predictions and answer questions over HTTP."""
     import uvicorn
 
-    # The ledger's threads give Python's lock up at each statement and wait this long to get it
-    # back from a busy one: at the default of 5 ms ingest was measured at half its speed.
-    sys.setswitchinterval(0.001)
-    with opened(data, database) as parts:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with opened(data, database, apart=ledger_apart(data, database)) as parts:
         uvicorn.run(
             application(parts),
             host=host,
@@ -107,6 +114,36 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=5,
         )
+
+
+def ledger_apart(data: Path, database: str) -> "Callable[[Checkpoints], Ledger]":
+    """Return what puts the ledger into a process of its own, which ends with this one."""
+    from audit.apart import Apart
+
+    def start(descriptor: int) -> subprocess.Popen[bytes]:
+        command = ["hold", str(descriptor), "--data", str(data)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "modelwitness", *command, "--database", database],
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+        )
+
+    # Without its ledger a server can do nothing: whoever supervises it starts both anew.
+    return lambda checkpoints: Apart(
+        checkpoints, start, lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
+
+
+@app.command(hidden=True)
+def hold(descriptor: int, data: Data = DATA, database: Database = "") -> None:
+    """Hold the ledger for the server at the other end of a socket."""
+    from audit import apart
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # the server's end is ours: nothing is cut short
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with opened(data, database) as parts:
+        apart.hold(parts.store.ledger, socket.socket(fileno=descriptor))
 
 
 @app.command()

@@ -216,8 +216,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "recursive_triggers=ON",  # without it INSERT OR REPLACE passes by the DELETE trigger
         "foreign_keys=ON",
         "cache_size=-65536",
-        "wal_autocheckpoint=4000",
-        "journal_size_limit=67108864",
+        "wal_autocheckpoint=16000",
+        "journal_size_limit=134217728",
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")

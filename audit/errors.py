@@ -64,6 +64,8 @@ class RolledBack(Tampered):
             f"the database holds {size} entries, but {signed} were signed: it was rolled back;"
             " restore the newer one or continue in a new store"
         )
+        self.size = size
+        self.signed = signed
 
 
 class Unverifiable(AuditError):

@@ -57,7 +57,7 @@ _decode_any = msgspec.json.Decoder().decode
 _volatile = ("traceparent", "tracestate")
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the ledger appends.
 
     `body` is the canonical JSON that is sealed; `content`, where it differs, is the part of it

@@ -15,7 +15,7 @@ from audit.seal import SubjectKey
 SeriesName = tuple[str, str, str, str, str, str]
 
 
-class Appended(msgspec.Struct, frozen=True, gc=False):
+class Appended(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Where an event stands.
 
     `duplicate`: it was there already, and `index` is the first one's. `conflict`: its id was

@@ -83,8 +83,9 @@ class Preparer:
         """
         first = tip.edge.size
         logged_us = max(self._clock(), tip.logged_us)
-        known = self._known(connection, events, ahead)
-        plan = self._plan(connection, events, known, ahead, first, logged_us)
+        once = [self._once(event) for event in events]
+        known = self._known(connection, once, ahead)
+        plan = self._plan(connection, events, once, known, ahead, first, logged_us)
         keys, subjects, by_once = self._subject_keys(connection, plan, ahead, tip.next_handle)
         sealed = self._seal(plan.fresh, keys, logged_us)
         hashes = [leaf_hash(record.leaf) for record in sealed]
@@ -120,10 +121,9 @@ class Preparer:
         return prepared
 
     def _known(
-        self, connection: Connection, events: Sequence[Event], ahead: Sequence[Prepared]
+        self, connection: Connection, once: Sequence[bytes], ahead: Sequence[Prepared]
     ) -> dict[bytes, tuple[bytes | None, int]]:
-        """Return what is known of the events' ids: content hash and index of the first."""
-        once = [self._once(event) for event in events]
+        """Return what is known of these ids: content hash and index of the first."""
         known = {
             bytes(key): (None if content is None else bytes(content), int(idx))
             for key, content, idx in self._database.lookup(
@@ -143,6 +143,7 @@ class Preparer:
         self,
         connection: Connection,
         events: Sequence[Event],
+        once: Sequence[bytes],
         known: dict[bytes, tuple[bytes | None, int]],
         ahead: Sequence[Prepared],
         size: int,
@@ -151,8 +152,7 @@ class Preparer:
         index = self._keys.index
         plan = _Plan()
         conflicts: dict[str, Event] = {}
-        for event in events:
-            key = self._once(event)
+        for event, key in zip(events, once, strict=True):
             content = index.content(event.content or event.body)
             there = known.get(key)
             if there is None:
@@ -172,7 +172,7 @@ class Preparer:
         # Each conflict is recorded once, however often the same contradiction is sent.
         for event in conflicts.values():
             key = self._once(event)
-            if self._known(connection, [event], ahead) or key in known:
+            if self._known(connection, [key], ahead) or key in known:
                 continue
             known[key] = (index.content(event.body), size + len(plan.fresh))
             plan.fresh.append(event)

@@ -7,31 +7,33 @@ database, so that a database rolled back to a backup is noticed before anything 
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
 from audit import checkpoint, note
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditError, Tampered
+from audit.errors import AuditError, RolledBack, Tampered
 
 _LENGTH = 4096
 
 
-class CheckpointSigner:
-    """Signs the checkpoints of one log. Safe for use by several threads and processes."""
+class Checkpoints:
+    """The signed checkpoints of one log. Safe for use by several threads and processes."""
 
-    def __init__(self, signer: note.Signer, path: Path) -> None:
-        """`path` is the file of the last signed checkpoint; it is made if it is missing."""
+    def __init__(
+        self, signer: note.Signer, path: Path, committed: Callable[[], tuple[int, bytes]]
+    ) -> None:
+        """`path` is the file of the last signed checkpoint; it is made if it is missing.
+
+        `committed` returns size and root of the stored tree.
+        """
         self._signer = signer
+        self._committed = committed
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._last, self._note = self._read()
-
-    @property
-    def vkey(self) -> str:
-        """The verifier key that proves these signatures."""
-        return self._signer.vkey
 
     @property
     def verifier(self) -> note.Verifier:
@@ -42,6 +44,19 @@ class CheckpointSigner:
     def last(self) -> Checkpoint | None:
         """The largest checkpoint that this process knows to be signed."""
         return self._last
+
+    @property
+    def signed_size(self) -> int:
+        """The size of the largest checkpoint that this process knows to be signed."""
+        return 0 if self._last is None else self._last.size
+
+    def newest(self) -> bytes:
+        """Return a signed checkpoint that covers all that is committed; raises `RolledBack`."""
+        signed = self.signed_size
+        size, root = self._committed()
+        if size < signed:
+            raise RolledBack(size, signed)
+        return self.sign(size, root)
 
     def sign(self, size: int, root: bytes) -> bytes:
         """Return a signed checkpoint of at least the committed tree of `size`.
@@ -80,8 +95,10 @@ class CheckpointSigner:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
+        """Let go of the file; harmless when done already."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _read(self) -> tuple[Checkpoint | None, bytes]:
         content = os.pread(self._file, _LENGTH, 0).rstrip(b"\n")

@@ -5,7 +5,7 @@ checked before it is used: schema version and fingerprint, the last signed check
 stored tree. Hides the wiring: callers get the ledger, the reader, the documents and the work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,8 +26,9 @@ from audit.migrate import fingerprint, migrate, require_newest, revision
 from audit.prepare import Preparer
 from audit.reader import Reader
 from audit.rootkey import Random, RootKey, from_environment, from_file, secret_file
+from audit.sequencer import Sequencer
 from audit.settings import AuditSettings
-from audit.signing import CheckpointSigner
+from audit.signing import Checkpoints
 from audit.work import Work
 
 
@@ -44,6 +45,7 @@ class Store:
     documents: Documents
     work: Work
     projections: tuple[Projection, ...]
+    checkpoints: Checkpoints
     random: Random
 
     def keys(self) -> Keys:
@@ -53,6 +55,7 @@ class Store:
     def close(self) -> None:
         """Commit what waits and let go of the database."""
         self.ledger.close()
+        self.checkpoints.close()
         self.database.engine.dispose()
 
 
@@ -65,12 +68,14 @@ def open_store(
     app_role: str | None = None,
     may_migrate: bool | None = None,
     repairing: bool = False,
+    apart: Callable[[Checkpoints], Ledger] | None = None,
 ) -> Store:
     """Open the store that `settings` name; makes it where it is embedded or told to migrate.
 
     Raises `NotMigrated`, `NoRootKey`, `RolledBack`, and `Tampered` where the stored tree does not
     continue the last signed checkpoint or the schema was changed outside of `migrate`. Whoever is
     `repairing` projections gets the store although the one that holds the schema may be damaged.
+    `apart` makes the ledger where it is not to be held by this process.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.url)
@@ -80,12 +85,12 @@ def open_store(
             migrate(database, app_role)
         else:
             require_newest(database)
-        store, signer = _composed(settings, database, projections, clock, random)
+        store, checkpoints = _composed(settings, database, projections, clock, random, apart)
     except BaseException:
         database.engine.dispose()
         raise
     try:
-        _check_continues(store, signer)
+        _check_continues(store, checkpoints)
         if not repairing:
             _check_schema(store, clock, owner=owner)
     except BaseException:
@@ -100,18 +105,24 @@ def _composed(
     projections: Sequence[Projection],
     clock: Clock,
     random: Random,
-) -> tuple[Store, CheckpointSigner]:
+    apart: Callable[[Checkpoints], Ledger] | None,
+) -> tuple[Store, Checkpoints]:
     fresh = not (settings.data / "checkpoints" / "last-signed").exists()
     root = root_key(settings, random, create=fresh)
     origin = _origin(database, root, random)
     seed = secret_file(settings.key_directory / "log.key", random, create=fresh)
-    signer = CheckpointSigner(
-        note.Signer(origin, seed), settings.data / "checkpoints" / "last-signed"
+    checkpoints = Checkpoints(
+        note.Signer(origin, seed),
+        settings.data / "checkpoints" / "last-signed",
+        lambda: _committed(database),
     )
     everything = (SchemaHistory(), *projections)
-    preparer = Preparer(database, Keys(root, origin, random), origin, clock, random)
-    appender = Appender(database, Keys(root, origin, random), everything)
-    ledger = Ledger(database, preparer, appender, signer, lambda: _committed(database))
+    if apart is not None:
+        ledger = apart(checkpoints)
+    else:
+        preparer = Preparer(database, Keys(root, origin, random), origin, clock, random)
+        appender = Appender(database, Keys(root, origin, random), everything)
+        ledger = Sequencer(database, preparer, appender, checkpoints)
     reader = Reader(database, Keys(root, origin, random), ledger)
     documents = Documents(database, Keys(root, origin, random))
     work = Work(database, Keys(root, origin, random), clock)
@@ -125,9 +136,10 @@ def _composed(
         documents,
         work,
         everything,
+        checkpoints,
         random,
     )
-    return store, signer
+    return store, checkpoints
 
 
 def root_key(settings: AuditSettings, random: Random, *, create: bool = False) -> RootKey:
@@ -170,8 +182,8 @@ def _committed(database: Database) -> tuple[int, bytes]:
     return row.size, bytes(row.root)
 
 
-def _check_continues(store: Store, signer: CheckpointSigner) -> None:
-    last = signer.last
+def _check_continues(store: Store, checkpoints: Checkpoints) -> None:
+    last = checkpoints.last
     if last is None:
         return
     size, _ = _committed(store.database)

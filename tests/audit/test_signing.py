@@ -7,7 +7,7 @@ import pytest
 
 from audit import checkpoint, note
 from audit.errors import Tampered
-from audit.signing import CheckpointSigner
+from audit.signing import Checkpoints
 
 KEY = note.Signer("example/log", b"k" * 32)
 
@@ -16,14 +16,14 @@ def _root(size: int) -> bytes:
     return size.to_bytes(32)
 
 
-def _signer(folder: Path) -> CheckpointSigner:
-    return CheckpointSigner(KEY, folder / "checkpoints" / "last-signed")
+def _signer(folder: Path) -> Checkpoints:
+    return Checkpoints(KEY, folder / "checkpoints" / "last-signed", lambda: (0, _root(0)))
 
 
 def test_what_is_signed_is_verified_by_the_key(tmp_path: Path) -> None:
     signer = _signer(tmp_path)
     signed = signer.sign(5, _root(5))
-    opened = checkpoint.open(signed, note.Verifier.parse(signer.vkey))
+    opened = checkpoint.open(signed, note.Verifier.parse(KEY.vkey))
     assert (opened.size, opened.root) == (5, _root(5))
     signer.close()
 
@@ -83,7 +83,7 @@ def test_a_damaged_or_foreign_record_is_refused(tmp_path: Path) -> None:
         _signer(tmp_path)
     path.write_bytes(whole)
     with pytest.raises(Tampered, match="damaged"):
-        CheckpointSigner(note.Signer("example/log", b"x" * 32), path)
+        Checkpoints(note.Signer("example/log", b"x" * 32), path, lambda: (0, _root(0)))
 
 
 def test_many_threads_sign_without_ever_going_back(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ class Watched:
     outside: list[str]
 
     def open(self, path: str) -> None:
-        self.page.goto(f"{self.base}/{path}")
+        # Not "load": that waits for every preloaded script, which no test is about.
+        self.page.goto(f"{self.base}/{path}", wait_until="commit")
         self.settle()
 
     def settle(self) -> None:
@@ -240,7 +241,7 @@ class Watched:
 
 def watched(context: BrowserContext, base: str) -> Watched:
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(45_000)
     found = Watched(page, base, [], [])
 
     def request(address: str) -> None:

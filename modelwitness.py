@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ import collector.commands
 import drift.commands
 from audit.access import Access
 from audit.catalog import Catalog
+from audit.children import await_ready, end_with_parent, together, wait
 from audit.clock import system_clock
 from audit.documents import Projection
 from audit.errors import AuditError
@@ -315,56 +315,10 @@ def running(
             str(dashboard_port),
         ],
     )
-    processes: list[subprocess.Popen[bytes]] = []
-    try:
-        for command in commands:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "modelwitness", *command],
-                    env={**os.environ, **environment, "DO_NOT_TRACK": "1"},
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
-                )
-            )
+    with together(commands, {**environment, "DO_NOT_TRACK": "1"}) as processes:
         await_ready(f"http://{host}:{port}/readyz", processes)
         await_ready(f"http://{host}:{dashboard_port}/_stcore/health", processes)
         yield processes
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def await_ready(address: str, processes: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until `address` answers 200; raises `AuditError` when a process ended instead."""
-    import httpx
-
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            if httpx.get(address, timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        if any(process.poll() is not None for process in processes):
-            raise AuditError("a process ended while starting; its message stands above")
-        if time.monotonic() > deadline:
-            raise AuditError(f"{address} did not answer within 90 seconds")
-        time.sleep(0.05)
-
-
-def wait(processes: list[subprocess.Popen[bytes]]) -> int:
-    """Wait until one of the processes ends (1) or the user stops us (0)."""
-    try:
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        return 0
-    return 1
 
 
 audit.commands.add_to(app, opened, projections)
@@ -374,6 +328,7 @@ drift.commands.add_to(app, opened)
 
 def main() -> None:
     """Run the command line; errors of ours end it with one line, not a trace."""
+    end_with_parent()
     try:
         app()
     except AuditError as error:

@@ -36,7 +36,8 @@ class Reference(msgspec.Struct, frozen=True):
 class Search(msgspec.Struct, frozen=True):
     """Which entries: a range of event time and any of the filters; newest first.
 
-    `producer_id` names one event of `integration` (and `type`, by default PredictionLogged).
+    `producer_id` names one event of `integration` (and `type`, by default PredictionLogged); it
+    cannot be asked for together with `subject` or `reference`.
     """
 
     start: schema.Time = msgspec.field(name="from")
@@ -98,6 +99,12 @@ def _query(data: Search, sight: Sight) -> Query:
             "a producer's id is known within its integration only",
             field="/integration",
             remedy="Name the integration that logged it.",
+        )
+    if data.producer_id is not None and (data.subject or data.reference):
+        raise Rejected(
+            "a producer's id names one event already: a subject or reference would not be checked",
+            field="/producer_id",
+            remedy="Search by the producer's id alone, or by subject and reference without it.",
         )
     return Query(
         start_us=start_us,

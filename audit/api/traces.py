@@ -26,6 +26,9 @@ from audit.reader import Leaf
 from audit.timeline import Moment, assemble
 
 _MOST_ABOUT = 199  # with the prediction itself one page
+_ABOUT = frozenset({"OutcomeObserved", "OversightRecorded", "ExplanationAttached"})
+"""Types whose schema vouches for `prediction`; elsewhere a field of that name is a producer's own
+and may hold anything."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -113,8 +116,8 @@ def _gather(reads: Reads, index: int, sight: Sight) -> _Found:
         return _Found(index, [])
     visible(sight, first.leaf)
     body = body_of(first)
-    about = body.get("prediction")
-    if isinstance(about, dict):
+    if first.leaf.type in _ABOUT and body:
+        about = body["prediction"]
         owner = about.get("integration") or first.leaf.integration
         prediction = reader.find(owner, "PredictionLogged", about["id"])
         if prediction is None or prediction == index:

@@ -149,6 +149,22 @@ def test_a_stranger_is_a_stranger_even_when_that_cannot_be_recorded(site: Site) 
         ({"to": RANGE["from"]}, "/to"),
         ({"type": "Unheard"}, "/type"),
         ({"producer_id": "p-0"}, "/integration"),
+        (
+            {
+                "producer_id": "p-0",
+                "integration": "web",
+                "subject": {"scheme": "customer", "id": "secret-bob"},
+            },
+            "/producer_id",
+        ),
+        (
+            {
+                "producer_id": "p-0",
+                "integration": "web",
+                "reference": {"name": "loan", "value": "secret-loan-1"},
+            },
+            "/producer_id",
+        ),
         ({"model": "no spaces"}, "/model"),
     ],
 )

@@ -107,6 +107,18 @@ def test_an_outcome_before_its_prediction_has_a_trace_without_a_decision(site: S
     assert set(states(found).values()) == {"ok"}
 
 
+def test_a_field_called_prediction_in_a_prediction_leads_nowhere(site: Site) -> None:
+    index = site.log(
+        prediction(0, prediction={"id": "p-1"}),
+        prediction(1, prediction={"id": "p-0"}),
+        prediction(2, prediction={}),
+    )
+    for place in range(index, index + 3):
+        found = traced(site, place)
+        assert found["index"] == place
+        assert found["decision"]["output"] == "secret-decline"
+
+
 def test_a_late_explanation_explains_the_decision(site: Site) -> None:
     bare = prediction()
     del bare["explanation"]

@@ -182,22 +182,23 @@ def test_a_payload_that_is_gone_without_an_erasure_fails(site: Site) -> None:
     index = site.log(prediction())
     vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
     found = traced(site, index)
-    assert (states(found)["hash"], states(found)["retention"]) == ("failed", "failed")
+    assert (states(found)["hash"], states(found)["retention"]) == ("failed", "unchecked")
+    assert "no erasure covers it" in found["verdict"]["hash"]["detail"]
     assert found["decision"] is None
-    entry = site.get(f"/v1/entries/{index}").json()
-    assert entry["erased"] is True
+    assert site.get(f"/v1/entries/{index}").status_code == 500
 
 
-def test_a_payload_that_is_gone_where_erasures_are_logged_is_not_called_fine(site: Site) -> None:
+def test_a_payload_that_a_logged_erasure_covers_is_not_called_fine(site: Site) -> None:
     index = site.log(prediction())
     site.log(
-        {"id": "e1", "time": RANGE["from"], "ranges": []},
+        {"id": "e1", "time": RANGE["from"], "ranges": [[index, index]]},
         type="ErasureCompleted",
         by="modelwitness",
     )
     vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
     found = traced(site, index)
     assert (states(found)["hash"], states(found)["retention"]) == ("unchecked", "unchecked")
+    assert site.get(f"/v1/entries/{index}").json()["erased"] is True
 
 
 class Altered:

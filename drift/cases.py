@@ -219,10 +219,13 @@ def blocked(cases: Iterable[Case], now_us: int, cooldown_us: int) -> str | None:
     return None
 
 
-def overdue(case: Case, now_us: int, limits_us: Mapping[str, int]) -> bool:
-    """Whether the case has stood in its state for longer than `limits_us` gives that state."""
+def overdue(case: Case, since_us: int, now_us: int, limits_us: Mapping[str, int]) -> bool:
+    """Whether the case has stood in its state for longer than `limits_us` gives that state.
+
+    `since_us` is when its last step was logged, not the time that who took the step gave it.
+    """
     limit = limits_us.get(case.state)
-    return limit is not None and now_us >= micros(case.changed) + limit
+    return limit is not None and now_us >= since_us + limit
 
 
 def _next(case: Case | None, type: str, event: CaseEvent) -> State:

@@ -14,14 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from audit.clock import Clock
-from audit.events import micros
 from audit.roles import Principal
 from audit.store import Store
 from drift import steps
 from drift.alerts import SCHEDULER
 from drift.cases import Case, Span
-from drift.duty import LOGGED
-from drift.labels import Recorder, labelled, merged
+from drift.labels import Recorder, Window, labelled, merged
 from drift.policy import Policy
 from drift.projection import retraining
 from drift.verdicts import Verdict, newest
@@ -108,17 +106,9 @@ class Challenger:
     ) -> Measure | None:
         wrong, rows = 0.0, 0
         for span in windows:
-            asked = {
-                "type": LOGGED,
-                "model": case.model,
-                "version": version,
-                "from": span.start,
-                "to": span.end,
-                "case": case.id,
-            }
-            self._access.record(self._principal, "judge_candidate", filter=asked)
+            window = Window(case.model, version, span, case.id)
             for row in labelled(
-                self._store.reader, case.model, version, micros(span.start), micros(span.end)
+                self._store.reader, self._access, self._principal, "judge_candidate", window
             ):
                 error = _error(row.prediction.get("output"), row.label, numeric)
                 if error is not None:

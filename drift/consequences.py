@@ -94,7 +94,8 @@ class Consequences:
         """Move what waits for the system: approvals to the outbox, cases that stand still."""
         for case in self._open_cases():
             self._outbox.offer(case)
-            if overdue(case, self._clock(), self._settings.limits_us):
+            since_us = self._store.reader.leaf(case.steps[-1].index).logged_us
+            if overdue(case, since_us, self._clock(), self._settings.limits_us):
                 self._expire(case)
 
     def close(self, case: Case, outcome: str, reason: str) -> None:

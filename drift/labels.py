@@ -3,16 +3,17 @@
 Decides that the truth observed (an outcome) goes before a person's correction, and the newest of
 each before older ones; that a data set holds the columns which the policy names, the label and
 the entry's index, and nothing else of a prediction; and what is on the ledger before it leaves:
-the access to each window, then LabelsExported with digest, rows, query and entries, by which an
-erasure later finds what was delivered. The data set is made in memory and never lies on a disk.
+the access to each window and to what was said of its predictions, then LabelsExported with digest,
+rows, query and entries, by which an erasure later finds what was delivered. The data set is made
+in memory and never lies on a disk.
 """
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -37,8 +38,34 @@ class Recorder(Protocol):
     """The part of `audit.access.Access` that reading predictions needs."""
 
     def record(
-        self, principal: Principal, action: str, *, filter: Mapping[str, Any] | None = None
+        self,
+        principal: Principal,
+        action: str,
+        *,
+        indexes: Sequence[int] | None = None,
+        filter: Mapping[str, Any] | None = None,
     ) -> None: ...
+
+
+class Window(NamedTuple):
+    """The predictions of one version of a model in a span, and what for they are read."""
+
+    model: str
+    version: str
+    span: Span
+    case: str
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The window as an access tells it."""
+        return {
+            "type": LOGGED,
+            "model": self.model,
+            "version": self.version,
+            "from": self.span.start,
+            "to": self.span.end,
+            "case": self.case,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +97,29 @@ class _Known(Struct, frozen=True):
 
 
 def labelled(
-    reader: Reader, model: str, version: str, start_us: int, end_us: int
+    reader: Reader, access: Recorder, principal: Principal, action: str, window: Window
 ) -> Iterator[Labelled]:
     """Yield the labelled predictions of a window by event time; those without a label are left out.
 
-    Records no access: whoever calls this has.
+    On the ledger before any of it is read: the access to the window, then batch by batch that to
+    the outcomes and oversight of its predictions, by index, since they lie outside the window.
     """
-    window = reader.window(LOGGED, model, version, start_us, end_us)
-    while batch := list(islice(window, BATCH)):
-        yield from _joined(reader, [each for each in batch if not each.erased])
+    asked = window.asked
+    access.record(principal, action, filter=asked)
+
+    def seen(indexes: Sequence[int]) -> None:
+        if indexes:
+            access.record(principal, action, indexes=indexes, filter={"about": asked})
+
+    span = window.span
+    rows = reader.window(LOGGED, window.model, window.version, micros(span.start), micros(span.end))
+    while batch := list(islice(rows, BATCH)):
+        yield from _joined(reader, [each for each in batch if not each.erased], seen)
 
 
-def _joined(reader: Reader, predictions: Sequence[Opened]) -> Iterator[Labelled]:
+def _joined(
+    reader: Reader, predictions: Sequence[Opened], seen: Callable[[Sequence[int]], None]
+) -> Iterator[Labelled]:
     about = reader.about_each(
         [
             (each.leaf.integration, msgspec.json.decode(each.body, type=_Known).id)
@@ -89,6 +127,7 @@ def _joined(reader: Reader, predictions: Sequence[Opened]) -> Iterator[Labelled]
         ]
     )
     wanted = sorted({index for indexes in about for index in indexes})
+    seen(wanted)
     said = dict(zip(wanted, reader.open(wanted), strict=True))
     for prediction, indexes in zip(predictions, about, strict=True):
         found = _label(said[index] for index in indexes)
@@ -143,10 +182,8 @@ def export(
     size = store.reader.size()
     table = DataSet(policy, most_bytes)
     for span in merged(case.windows):
-        access.record(principal, "labelled_export", filter=_asked(case, span))
-        table.add(
-            labelled(store.reader, case.model, case.version, micros(span.start), micros(span.end))
-        )
+        window = Window(case.model, case.version, span, case.id)
+        table.add(labelled(store.reader, access, principal, "labelled_export", window))
     if not table.rows:
         raise Unknown("no prediction in the windows of the case has a label yet")
     query = {
@@ -200,14 +237,3 @@ def _ranges(indexes: Sequence[int]) -> list[list[int]]:
         else:
             ranges.append([index, index])
     return ranges
-
-
-def _asked(case: Case, span: Span) -> dict[str, Any]:
-    return {
-        "type": LOGGED,
-        "model": case.model,
-        "version": case.version,
-        "from": span.start,
-        "to": span.end,
-        "case": case.id,
-    }

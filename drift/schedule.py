@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -36,6 +36,7 @@ from drift.columns import Columns
 from drift.consequences import Consequences
 from drift.duty import LOGGED, Due, duty_of
 from drift.judges import Judge, Judges
+from drift.labels import Recorder
 from drift.lease import Lease
 from drift.outbox import Outbox
 from drift.policy import Policy
@@ -46,14 +47,6 @@ from drift.windows import Window, reference_of
 
 PRINCIPAL = Principal(SCHEDULER, ("scheduler",))
 """As whom the scheduler reads."""
-
-
-class Recorder(Protocol):
-    """The part of `audit.access.Access` that reading a window needs."""
-
-    def record(
-        self, principal: Principal, action: str, *, filter: Mapping[str, Any] | None = None
-    ) -> None: ...
 
 
 MOST_REST_US = 60_000_000

@@ -167,9 +167,10 @@ def test_a_rejected_case_starts_no_cooldown() -> None:
 def test_a_case_is_overdue_when_its_state_lasts_longer_than_its_limit() -> None:
     case = at("dispatched")
     changed = micros(case.changed)
-    assert not overdue(case, changed + DAY_US - 1, {"dispatched": DAY_US})
-    assert overdue(case, changed + DAY_US, {"dispatched": DAY_US})
-    assert not overdue(at("closed"), changed + 99 * DAY_US, {"dispatched": DAY_US})
+    limits = {"dispatched": DAY_US}
+    assert not overdue(case, changed, changed + DAY_US - 1, limits)
+    assert overdue(case, changed, changed + DAY_US, limits)
+    assert not overdue(at("closed"), changed, changed + 99 * DAY_US, limits)
 
 
 def test_case_ids_differ_by_incident_and_come_in_order_of_time() -> None:

@@ -6,12 +6,15 @@ from typing import Any, cast
 
 import pytest
 
+from audit.events import event_of
 from audit.ledger import Ledger
 from audit.store import Store
 from drift import steps
 from drift.apply import apply_text
 from drift.errors import IllegalStep, NotJudged, SamePerson
+from drift.settings import DriftSettings
 from tests.drift.governance import (
+    MODEL,
     NOWHERE,
     POLICY,
     HandClock,
@@ -169,6 +172,29 @@ def test_a_case_that_stands_still_is_closed_and_tells_so(store: Store, clock: Ha
     [case] = steps.list_cases(store)
     assert (case.state, case.outcome) == ("closed", "expired")
     assert [(alert.kind, alert.state) for alert in alerts(store)].count(("timeout", "raised")) == 1
+
+
+def test_a_candidate_with_an_old_time_gets_its_whole_limit(store: Store, clock: HandClock) -> None:
+    apply_text(store, POLICY + NOWHERE, "ann")
+    for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):
+        predict(store, day, level)
+    work = scheduler(store, clock)
+    work.judge_due()
+    [case] = steps.list_cases(store)
+    steps.approve(store, case.id, "ann", "yes", clock=clock)
+    steps.take(store, case.id, "RetrainingDispatched", "scheduler", "", clock=clock)
+    body = {
+        "id": "release-2",
+        "time": "2001-01-01T00:00:00Z",
+        "model": {"name": MODEL, "version": "2"},
+        "case": case.id,
+    }
+    store.ledger.append([event_of("VersionReleased", "trainer", body)])
+    limit_us = DriftSettings().limits_us["candidate"]
+    for wait_us, state in ((0, "candidate"), (limit_us - 1, "candidate"), (1, "closed")):
+        clock.now_us += wait_us
+        work.deliver_due()
+        assert steps.case_of(store, case.id).state == state
 
 
 def test_who_comes_second_is_told_that_the_case_was_decided(store: Store, clock: HandClock) -> None:

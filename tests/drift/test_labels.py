@@ -117,9 +117,11 @@ def test_digest_rows_query_and_entries_are_on_the_ledger_before_the_data_leaves(
     observe(store, ids, "late", at="2013-01-20T00:00:00Z")
     before = store.reader.size()
     export = exported(store, clock, case_over(1))
-    access, told = ledger_of(store, "AccessRecorded", "LabelsExported")
-    assert before <= access["at"] < told["at"]
+    access, of_labels, told = ledger_of(store, "AccessRecorded", "LabelsExported")
+    assert before <= access["at"] < of_labels["at"] < told["at"]
     assert access["filter"]["from"] == "2013-01-02T00:00:00Z"
+    outcomes = [body["at"] for body in ledger_of(store, "OutcomeObserved")]
+    assert of_labels["indexes"] == outcomes
     assert told["digest"] == f"sha256:{hashlib.sha256(export.parquet).hexdigest()}"
     assert told["rows"] == len(ids)
     assert told["actor"] == "retrainer"
@@ -132,6 +134,29 @@ def test_digest_rows_query_and_entries_are_on_the_ledger_before_the_data_leaves(
     lineage = msgspec.json.decode(metadata[b"modelwitness"])
     assert lineage["case"] == "201301020000-abc"
     assert lineage["policy"]["revision"] == told["policy"]["revision"]
+
+
+def test_who_looked_at_predictions_outcomes_and_corrections_shows_the_export(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY, "ann")
+    start = store.reader.size()
+    first, *others = predict(store, 1, 1.0)
+    observe(store, others, "late", at="2013-02-20T00:00:00Z")  # long after the window
+    correct(store, first, "late", "2013-02-21T00:00:00Z")
+    end = store.reader.size()
+    [unrelated] = predict(store, 3, 1.0, rows=1)
+    observe(store, [unrelated], "late", at="2013-02-20T00:00:00Z")
+    size = store.reader.size()
+    exported(store, clock, case_over(1))
+    access = access_to(store, clock)
+    looked = {
+        index: [(look.actor, look.action) for look in access.looked(store.reader.leaf(index))]
+        for index in range(size)
+    }
+    for index, looks in looked.items():
+        of_the_case = start <= index < end
+        assert looks == ([("retrainer", "labelled_export")] if of_the_case else [])
 
 
 def test_the_same_ledger_gives_the_same_rows_and_a_later_label_restates_them(

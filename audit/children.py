@@ -31,15 +31,15 @@ def together(
 ) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Run these commands of `modelwitness` as children until the block ends; main thread only."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    ours, theirs = os.pipe()
+    theirs, ours = os.pipe()
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
             processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "modelwitness", *command],
-                    env={**os.environ, **environment, LIFELINE: str(ours)},
-                    pass_fds=[ours],
+                    env={**os.environ, **environment, LIFELINE: str(theirs)},
+                    pass_fds=[theirs],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
                 )

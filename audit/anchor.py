@@ -22,9 +22,9 @@ def write(store: Store, directory: Path) -> Path:
     Raises `RolledBack` as the ledger does, `Tampered` where an anchor of this size says otherwise.
     """
     signed = store.ledger.checkpoint()
-    text = signed.decode().partition("\n\n")[0] + "\n"
+    known = checkpoint.unverified(signed)
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{checkpoint.parse(text).size}.checkpoint"
+    path = directory / f"{known.size}.checkpoint"
     draft = path.with_name(f".{path.name}.{store.random(8).hex()}")
     with draft.open("xb") as file:
         file.write(signed)
@@ -34,7 +34,7 @@ def write(store: Store, directory: Path) -> Path:
         path.hardlink_to(draft)
     except FileExistsError:
         # Others may have put their signatures under it: what it says is what counts.
-        if not path.read_bytes().startswith(text.encode() + b"\n"):
+        if not path.read_bytes().startswith(f"{known}\n".encode()):
             raise Tampered(f"{path} holds another checkpoint of the same size") from None
     finally:
         draft.unlink()

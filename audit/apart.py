@@ -81,6 +81,7 @@ class Apart(Ledger):
 
     def submit(self, events: Sequence[Event]) -> Answers:
         answers = Answers()
+        answers.set_running_or_notify_cancel()  # nobody can take back what is handed in
         if not events:
             answers.set_result([])
             return answers
@@ -97,22 +98,30 @@ class Apart(Ledger):
 
     def close(self) -> None:
         with self._lock:
-            if not self._open:
-                return
             self._open = False
-        self._channel.close()
+        self._channel.finish()
         self._reader.join()
+        self._channel.close()
         self._process.wait()
 
     def _read(self) -> None:
-        for answer in self._channel.received():
-            with self._lock:
-                answers, count = self._pending.pop(answer.number)
-                self._waiting -= count
-            if answer.failure:
-                answers.set_exception(_error(answer))
-            else:
-                answers.set_result(answer.appended)
+        try:
+            for answer in self._channel.received():
+                self._settle(answer)
+        finally:
+            self._end()
+
+    def _settle(self, answer: Answer) -> None:
+        with self._lock:
+            answers, count = self._pending.pop(answer.number)
+            self._waiting -= count
+        if answer.failure:
+            answers.set_exception(_error(answer))
+        else:
+            answers.set_result(answer.appended)
+
+    def _end(self) -> None:
+        """Fail what waits; tell whoever depends on us, unless they closed us."""
         with self._lock:
             expected, self._open = not self._open, False
             pending, self._pending = list(self._pending.values()), {}

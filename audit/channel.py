@@ -4,6 +4,7 @@ Decides framing (4 bytes of length, then MessagePack) and that senders never wai
 while one is being written and go out together. Hides the writing thread; reading is the caller's.
 """
 
+import contextlib
 import socket
 import threading
 from collections import deque
@@ -44,30 +45,37 @@ class Channel(Generic[T, U]):
                 return
             yield from self._decode(content)
 
-    def close(self) -> None:
-        """Send what waits, then close this end."""
+    def finish(self) -> None:
+        """Send what waits, then tell the other end that no more comes; it may still answer."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._writer.join()
 
+    def close(self) -> None:
+        """Finish, and let go of the socket; call it when nobody reads any more."""
+        self.finish()
+        self._end.close()
+
     def _write(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                messages = list(self._waiting)
-                self._waiting.clear()
-            try:
-                if messages:
-                    content = self._encode(messages)
-                    self._end.sendall(len(content).to_bytes(4) + content)
-                    continue
-                self._end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other end is gone: whoever reads learns it
-            self._end.close()
-            return
+        try:
+            while messages := self._next():
+                content = self._encode(messages)
+                self._end.sendall(len(content).to_bytes(4) + content)
+        except OSError:
+            pass  # the other end is gone: whoever reads learns it
+        finally:
+            with contextlib.suppress(OSError):
+                self._end.shutdown(socket.SHUT_WR)
+
+    def _next(self) -> list[T]:
+        """Wait for messages and take them; nothing means closed."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            messages = list(self._waiting)
+            self._waiting.clear()
+            return messages
 
     def _exactly(self, count: int) -> bytes:
         """Return `count` bytes, or none where the other end closed before them."""

@@ -61,6 +61,14 @@ def parse(text: str) -> Checkpoint:
     return Checkpoint.parse(text)
 
 
+def unverified(message: bytes) -> Checkpoint:
+    """Read a signed checkpoint without asking who signed it; raises `Rejected`."""
+    try:
+        return Checkpoint.parse(message.decode().partition("\n\n")[0] + "\n")
+    except UnicodeDecodeError:
+        raise Rejected("a checkpoint is UTF-8 text") from None
+
+
 def format(checkpoint: Checkpoint) -> str:
     """The text that is signed: the one text for which `parse` gives this checkpoint."""
     return str(checkpoint)

@@ -2,7 +2,8 @@
 
 Decides how a connection is set up, what a write lock is (`BEGIN IMMEDIATE` in SQLite, a
 transaction-scoped advisory lock in PostgreSQL) and how many rows go in at once (multi-row VALUES,
-binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add`, and SQLAlchemy connections.
+binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add_counts` and
+SQLAlchemy connections.
 """
 
 import sqlite3
@@ -35,7 +36,7 @@ class Database(ABC):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection on one snapshot; raises `Busy` where the database is away."""
-        with _translated(), self.engine.connect() as connection:
+        with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager

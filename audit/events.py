@@ -51,6 +51,7 @@ SYSTEM_TYPES = frozenset(
 EVENT_TYPES = SYSTEM_TYPES | BODIES.keys()
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_US = int((datetime(9999, 1, 1, tzinfo=UTC) - EPOCH).total_seconds()) * 1_000_000
 _name = re.compile(NAME_PATTERN)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode_any = msgspec.json.Decoder().decode
@@ -134,7 +135,7 @@ def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, 
         type=type,
         integration=checked_name(integration),
         id=facts.id,
-        event_us=_micros(facts.time),
+        event_us=_within_time(_micros(facts.time)),
         body=_encode(body),
         model=model,
         version=version,
@@ -148,10 +149,21 @@ def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, 
     )
 
 
+def _within_time(us: int) -> int:
+    """Return a time that every calendar can write in UTC, else raise `Rejected`."""
+    if not 0 <= us < LATEST_US:
+        raise Rejected(
+            "the time lies outside the years 1970 to 9998",
+            field="/time",
+            remedy="Send the time at which it happened, in RFC 3339 with a zone.",
+        )
+    return us
+
+
 @lru_cache(maxsize=4096)
 def checked_name(name: str) -> str:
     """Return `name` if it may stand in a leaf, else raise `Rejected`."""
-    if not _name.match(name):
+    if not _name.fullmatch(name):
         raise Rejected(
             "a name holds characters that a leaf may not carry",
             field="",

@@ -18,7 +18,6 @@ import msgspec
 
 from audit.errors import Tampered
 from audit.events import Event
-from audit.schema import NAME_PATTERN
 
 ALG = "A256GCM.zstd"
 SCHEMA = "v1"
@@ -50,7 +49,6 @@ class Leaf(msgspec.Struct, frozen=True, gc=False, rename={"retention": "class"})
 
 _decode = msgspec.json.Decoder(Leaf).decode
 _encode = msgspec.json.encode
-_name = re.compile(NAME_PATTERN)
 
 
 def associated_data(event: Event, log: str, id: str, kc: bytes, logged_us: int) -> str:
@@ -82,7 +80,7 @@ def parse(leaf: bytes) -> Leaf:
         fields = _decode(leaf)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Tampered("a leaf is not in the leaf format") from error
-    if _encode(fields) != leaf or fields.v != 1 or fields.alg != ALG:
+    if _encode(fields) != leaf or fields.v != 1 or fields.alg != ALG or b"\\" in leaf:
         raise Tampered("a leaf is not in its canonical spelling")
     return fields
 

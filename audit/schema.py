@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-NAME_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$"
+NAME_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$(?!\n)"
+"""What a leaf may carry; Python's `$` alone would let a final newline pass."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=256, description="Producer's idempotency key")]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME_PATTERN)]

@@ -86,6 +86,9 @@ class Checkpoints:
                     raise Tampered(
                         f"another process signed {wanted.size} entries with another root"
                     )
+                if kept.size > wanted.size and self._committed()[0] < kept.size:
+                    # Whoever signed it had committed it: it was taken back since.
+                    raise RolledBack(wanted.size, kept.size)
                 self._last, self._note = kept, kept_note
                 return
             signed = checkpoint.sign(wanted, [self._signer])

@@ -107,10 +107,11 @@ def _composed(
     random: Random,
     apart: Callable[[Checkpoints], Ledger] | None,
 ) -> tuple[Store, Checkpoints]:
-    fresh = not (settings.data / "checkpoints" / "last-signed").exists()
+    # Keys belong to a ledger: where there is one, missing keys are a fault and never made anew.
+    fresh = _stored_origin(database) is None
     root = root_key(settings, random, create=fresh)
-    origin = _origin(database, root, random)
     seed = secret_file(settings.key_directory / "log.key", random, create=fresh)
+    origin = _origin(database, root, random)
     checkpoints = Checkpoints(
         note.Signer(origin, seed),
         settings.data / "checkpoints" / "last-signed",
@@ -155,10 +156,9 @@ def root_key(settings: AuditSettings, random: Random, *, create: bool = False) -
 
 def _origin(database: Database, root: RootKey, random: Random) -> str:
     """Return the log's name; gives a new store its name and first keys."""
-    with database.reading() as connection:
-        origin = connection.execute(select(tables.head.c.origin)).scalar()
-    if origin is not None:
-        return str(origin)
+    stored = _stored_origin(database)
+    if stored is not None:
+        return stored
     with database.writing() as connection:
         origin = connection.execute(select(tables.head.c.origin)).scalar()
         if origin is None:
@@ -174,6 +174,12 @@ def _origin(database: Database, root: RootKey, random: Random) -> str:
             _, row = keys.create(LEDGER_HANDLE, None)  # handle 0: the ledger's own key
             database.insert(connection, tables.subject_key, [row])
     return str(origin)
+
+
+def _stored_origin(database: Database) -> str | None:
+    with database.reading() as connection:
+        origin = connection.execute(select(tables.head.c.origin)).scalar()
+    return None if origin is None else str(origin)
 
 
 def _committed(database: Database) -> tuple[int, bytes]:

@@ -23,7 +23,6 @@ from sqlalchemy import (
 
 metadata = MetaData()
 _int = BigInteger().with_variant(Integer, "sqlite")
-_key = _int
 
 head = Table(
     "head",
@@ -38,7 +37,7 @@ head = Table(
 series = Table(
     "series",
     metadata,
-    Column("id", _key, primary_key=True, autoincrement=False),
+    Column("id", _int, primary_key=True, autoincrement=False),
     Column("type", Text, nullable=False),
     Column("integration", Text, nullable=False),
     Column("model", Text, nullable=False),
@@ -51,7 +50,7 @@ series = Table(
 entry = Table(
     "entry",
     metadata,
-    Column("idx", _key, primary_key=True, autoincrement=False),
+    Column("idx", _int, primary_key=True, autoincrement=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("series", _int, nullable=False),
     Column("event_us", _int, nullable=False),
@@ -60,7 +59,7 @@ entry = Table(
 payload = Table(
     "payload",
     metadata,
-    Column("idx", _key, primary_key=True, autoincrement=False),
+    Column("idx", _int, primary_key=True, autoincrement=False),
     Column("sealed", LargeBinary, nullable=False),  # nonce ‖ ciphertext ‖ tag
     Column("handle", _int, nullable=False),
     Column("key_version", _int, nullable=False),
@@ -78,7 +77,7 @@ tile = Table(
 subject_key = Table(
     "subject_key",
     metadata,
-    Column("handle", _key, primary_key=True, autoincrement=False),  # 0: the ledger's own
+    Column("handle", _int, primary_key=True, autoincrement=False),  # 0: the ledger's own
     Column("tag", LargeBinary),  # blind index of the subject; none where nobody is named
     Column("version", _int, nullable=False),
     Column("store_version", _int, nullable=False),
@@ -140,6 +139,3 @@ work = Table(
     Index("work_by_due", "kind", "due_us"),
     sqlite_with_rowid=False,
 )
-
-APPEND_ONLY = ("series", "entry", "tile")
-"""Tables whose rows may only be added; `payload` and keys may also be re-wrapped."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audit import checkpoint, note
-from audit.errors import Tampered
+from audit.errors import RolledBack, Tampered
 from audit.signing import Checkpoints
 
 KEY = note.Signer("example/log", b"k" * 32)
@@ -17,7 +17,7 @@ def _root(size: int) -> bytes:
 
 
 def _signer(folder: Path) -> Checkpoints:
-    return Checkpoints(KEY, folder / "checkpoints" / "last-signed", lambda: (0, _root(0)))
+    return Checkpoints(KEY, folder / "checkpoints" / "last-signed", lambda: (10**6, _root(0)))
 
 
 def test_what_is_signed_is_verified_by_the_key(tmp_path: Path) -> None:
@@ -70,6 +70,18 @@ def test_a_short_checkpoint_leaves_nothing_of_a_longer_one(tmp_path: Path) -> No
     assert again.last is not None
     assert again.last.size == 100_000_000
     again.close()
+
+
+def test_what_another_process_signed_and_the_database_lost_is_a_rollback(tmp_path: Path) -> None:
+    other = _signer(tmp_path)
+    other.sign(200, _root(200))
+    path = tmp_path / "checkpoints" / "last-signed"
+    ours = Checkpoints(KEY, path, lambda: (150, _root(150)))
+    ours._last, ours._note = None, b""  # as it was before the other process signed
+    with pytest.raises(RolledBack):
+        ours.sign(150, _root(150))
+    other.close()
+    ours.close()
 
 
 def test_a_damaged_or_foreign_record_is_refused(tmp_path: Path) -> None:

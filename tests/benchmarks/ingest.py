@@ -60,7 +60,7 @@ def _measure(name: str, data: Path, database: str, bare: float) -> Iterator[Figu
             of_ratio=True,
         )
         yield Figure(f"batch answer p99, {name}", found["p99_ms"], "ms")
-        memory = server.process.memory_info().rss / 1e6
+        memory = server.memory_mb()
         yield Figure(f"memory of serve after batches, {name}", memory, "MB", None, 300, least=False)
         size = _bytes_on_disk(server)
         if size:
@@ -79,7 +79,7 @@ def _measure(name: str, data: Path, database: str, bare: float) -> Iterator[Figu
         yield Figure(f"single POST, 32 connections, {name}", rate, "events/s", None, 6_000)
         yield Figure(f"single POST p99, {name}", found["p99_ms"], "ms", None, 25, least=False)
         yield Figure(f"single POST p50, {name}", found["p50_ms"], "ms")
-        memory = server.process.memory_info().rss / 1e6
+        memory = server.memory_mb()
         yield Figure(f"memory of serve after singles, {name}", memory, "MB", None, 300, least=False)
 
 

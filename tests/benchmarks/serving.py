@@ -45,6 +45,11 @@ class Server:
             raise RuntimeError(f"the server refused some requests: {statuses}")
         return found
 
+    def memory_mb(self) -> float:
+        """Return the resident memory of the server and of the process that holds its ledger."""
+        both = [self.process, *self.process.children(recursive=True)]
+        return float(sum(each.memory_info().rss for each in both)) / 1e6
+
     def post(self, path: str, body: bytes) -> bytes:
         """Return a request to `path`."""
         head = (

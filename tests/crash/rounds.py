@@ -7,19 +7,22 @@ its receipt says, and the tree continues every checkpoint that was ever handed o
 """
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 import modelwitness
 from audit import fsck
@@ -30,6 +33,8 @@ INTEGRATION = "crash"
 SINGLES, BATCHES = 3, 1
 """Clients of each sort, at once."""
 BATCH = 40
+VICTIMS = ("both", "serve", "hold")
+"""`serve` keeps its ledger in a process of its own: each may die alone, or both at once."""
 START_SECONDS = 60
 
 
@@ -67,7 +72,7 @@ def run(
             _send_again(client, port, headers, chance.sample(sorted(before), min(60, len(before))))
             threads = _load(sent, port, headers)
             time.sleep(chance.uniform(0.02, 0.5))  # the random moment
-            server.kill()
+            _kill(server, chance.choice(VICTIMS))
             for thread in threads:
                 thread.join()
         if number % 5 == 4:
@@ -80,7 +85,9 @@ def run(
 def _serving(folder: Path, database: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "modelwitness", "serve", *_where(folder, database)]
     with (folder / "server.log").open("ab") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=log, stderr=log, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _ready(port):
@@ -89,8 +96,21 @@ def _serving(folder: Path, database: str, port: int) -> Iterator[subprocess.Pope
             time.sleep(0.02)
         yield server
     finally:
-        server.kill()
+        _kill(server, "both")
         server.wait()
+
+
+def _kill(server: subprocess.Popen[bytes], victim: str) -> None:
+    """Kill -9 the server, the process that holds its ledger, or both at once."""
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        if victim == "both":
+            os.killpg(server.pid, signal.SIGKILL)
+        elif victim == "serve":
+            server.kill()
+        else:
+            for child in psutil.Process(server.pid).children():
+                child.kill()
+            server.wait(30)  # without its ledger it ends by itself
 
 
 def _ready(port: int) -> bool:

@@ -10,7 +10,7 @@ references {actor}, count?}. It never holds a searched-for personal id: callers 
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +23,6 @@ from audit.rootkey import Random
 from audit.tokens import Appends
 
 MINUTE_US = 60_000_000
-_PAGE = 200
 _MOST = 1000
 """Looks told about one entry, newest first; the ledger holds all of them."""
 
@@ -31,15 +30,9 @@ _MOST = 1000
 class Documented(Protocol):
     """The part of the projection documents that answers who looked."""
 
-    def list(
-        self,
-        kind: str,
-        prefix: str = "",
-        after: str = "",
-        limit: int = 200,
-        *,
-        descending: bool = False,
-    ) -> Sequence[tuple[str, bytes]]: ...
+    def each(
+        self, kind: str, prefix: str = "", *, after: str = "", descending: bool = False
+    ) -> Iterator[tuple[str, bytes]]: ...
 
 
 class Seen(Protocol):
@@ -132,14 +125,8 @@ class Access:
         return [look for look in self._looks(WINDOW, f"{model} ") if covers(look.filter, leaf)]
 
     def _looks(self, kind: str, prefix: str) -> list[Look]:
-        looks: list[Look] = []
-        after = ""
-        while True:
-            rows = self._documents.list(kind, prefix, after, _PAGE, descending=True)
-            looks += [msgspec.json.decode(body, type=Look) for _, body in rows]
-            if len(rows) < _PAGE:
-                return looks
-            after = rows[-1][0]
+        rows = self._documents.each(kind, prefix, descending=True)
+        return [msgspec.json.decode(body, type=Look) for _, body in rows]
 
     def _counted(self, principal: Principal, action: str) -> None:
         key = f"{principal.actor} {action}"

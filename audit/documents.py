@@ -6,7 +6,7 @@ hands in a `Projection`, whose `apply` runs inside the append transaction, and r
 and recreate them. Bodies are sealed; kinds and keys are clear and must name nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Protocol
 
@@ -17,6 +17,9 @@ from audit.database import Database
 from audit.events import Event
 from audit.keys import Keys
 from audit.tables import document, head
+
+_PAGES = (25, 200)
+"""Documents read at first, since many who ask stop soon, and then at a time."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -156,6 +159,21 @@ class Documents:
         """Return up to `limit` (key, body) whose key starts with `prefix`, by key, past `after`."""
         with self._database.reading() as connection, self._lock:
             return self._view(connection).list(kind, prefix, after, limit, descending=descending)
+
+    def each(
+        self, kind: str, prefix: str = "", *, after: str = "", descending: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """Give every (key, body) that `list` would, however many there are.
+
+        They are read in pages, so that whoever stops early has not read them all; what is written
+        meanwhile past the last key given is given too.
+        """
+        size, following = _PAGES
+        while rows := self.list(kind, prefix, after, size, descending=descending):
+            yield from rows
+            if len(rows) < size:
+                return
+            after, size = rows[-1][0], following
 
     def _view(self, connection: Connection) -> StoredView:
         self._keys.refresh(connection, connection.execute(select(head.c.key_epoch)).scalar_one())

@@ -6,6 +6,7 @@ fields that are unknown here are ignored.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -113,6 +114,9 @@ class Documented(Protocol):
         *,
         descending: bool = False,
     ) -> Sequence[tuple[str, bytes]]: ...
+    def each(
+        self, kind: str, prefix: str = "", *, after: str = "", descending: bool = False
+    ) -> Iterator[tuple[str, bytes]]: ...
 
 
 class Governed:
@@ -123,13 +127,13 @@ class Governed:
 
     def policies(self) -> dict[str, Policy]:
         """The policies in force, by model."""
-        rows = self._documents.list("policy")
+        rows = self._documents.each("policy")
         return {key: msgspec.json.decode(body, type=Policy) for key, body in rows}
 
     def verdicts(self, model: str, most: int = 200) -> list[Verdict]:
         """The newest verdicts on a model, by window."""
         found: list[Verdict] = []
-        for body in self._newest("drift", f"{model}/"):
+        for _, body in self._documents.each("drift", f"{model}/", descending=True):
             verdict = msgspec.json.decode(body, type=Verdict)
             # A model whose name continues this one with a slash shares the prefix.
             if verdict.model.name == model:
@@ -168,18 +172,5 @@ class Governed:
         return self._some("case", Case, most)
 
     def _some(self, kind: str, type: type[Any], most: int) -> list[Any]:
-        found = []
-        for body in self._newest(kind, ""):
-            found.append(msgspec.json.decode(body, type=type))
-            if len(found) == most:
-                break
-        return found
-
-    def _newest(self, kind: str, prefix: str) -> Iterator[bytes]:
-        after = ""
-        while True:
-            rows = self._documents.list(kind, prefix, after, _PAGE, descending=True)
-            yield from (body for _, body in rows)
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1][0]
+        rows = islice(self._documents.each(kind, descending=True), most)
+        return [msgspec.json.decode(body, type=type) for _, body in rows]

@@ -74,10 +74,7 @@ def in_force(store: Store, model: str) -> PolicyDocument | None:
 def policies(store: Store) -> list[tuple[PolicyDocument, Policy]]:
     """Return every policy in force, by model."""
     found: list[tuple[PolicyDocument, Policy]] = []
-    after = ""
-    while page := store.documents.list("policy", after=after):
-        for key, body in page:
-            document = msgspec.json.decode(body, type=PolicyDocument)
-            found.append((document, parse(document.text)))
-            after = key
+    for _, body in store.documents.each("policy"):
+        document = msgspec.json.decode(body, type=PolicyDocument)
+        found.append((document, parse(document.text)))
     return found

@@ -208,15 +208,9 @@ class Consequences:
         self._store.ledger.append([event])
 
     def _open_cases(self) -> Sequence[Case]:
-        found: list[Case] = []
-        after = ""
-        while page := self._store.documents.list("retraining", after=after):
-            for key, body in page:
-                after = key
-                marker = msgspec.json.decode(body, type=Retraining)
-                if marker.open:
-                    found.append(steps.case_of(self._store, marker.open))
-        return found
+        rows = self._store.documents.each("retraining")
+        markers = [msgspec.json.decode(body, type=Retraining) for _, body in rows]
+        return [steps.case_of(self._store, marker.open) for marker in markers if marker.open]
 
     def _now(self) -> str:
         return rfc3339(self._clock())
@@ -230,6 +224,7 @@ def confirming_windows(store: Store, verdict: Verdict) -> list[Verdict]:
         verdict.model.version,
         verdict.policy.revision,
         verdict.window.start,
+        verdict.confirmation.of,
     )
     known = [*map(read, before.get(verdict.segment, [])), verdict]
     judged = [each for each in known if each.verdict in {"ok", "shift"}]

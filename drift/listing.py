@@ -46,7 +46,9 @@ def verdicts(
     Raises `Rejected` for a cursor that no page gave.
     """
     before = None if cursor is None else _parsed(cursor)
-    models = [wanted.model] if wanted.model is not None else _models(documents)
+    models = (
+        [wanted.model] if wanted.model is not None else [key for key, _ in documents.each("policy")]
+    )
     streams = [_of_model(documents, model, wanted, before) for model in models]
     merged = heapq.merge(*streams, key=lambda each: each[0], reverse=True)
     page = list(islice(merged, limit + 1))
@@ -61,7 +63,7 @@ def alerts(
     """Return one page of alerts, of one state or all, and the cursor of the next."""
     found = (
         alert
-        for _, body in _backwards(documents, "alert", cursor or "")
+        for _, body in documents.each("alert", after=cursor or "", descending=True)
         if (alert := msgspec.json.decode(body, type=Alert)).state == (state or alert.state)
     )
     page = list(islice(found, limit + 1))
@@ -82,7 +84,7 @@ def _of_model(
 ) -> Iterator[tuple[Place, bytes]]:
     bounds = [each for each in (wanted.end, before and before.start) if each]
     after = f"{model}/{min(bounds)}{_LAST}" if bounds else ""
-    for key, body in _backwards(documents, "drift", after, f"{model}/"):
+    for key, body in documents.each("drift", f"{model}/", after=after, descending=True):
         verdict = msgspec.json.decode(body, type=Verdict)
         window = verdict.window
         if verdict.model.name != model:  # its name continues this one with a slash
@@ -96,23 +98,6 @@ def _of_model(
         place = Place(window.start, key)
         if before is None or place < before:
             yield place, body
-
-
-def _backwards(
-    documents: Documents, kind: str, after: str, prefix: str = ""
-) -> Iterator[tuple[str, bytes]]:
-    while rows := documents.list(kind, prefix, after, descending=True):
-        yield from rows
-        after = rows[-1][0]
-
-
-def _models(documents: Documents) -> list[str]:
-    models: list[str] = []
-    after = ""
-    while rows := documents.list("policy", after=after):
-        models += [key for key, _ in rows]
-        after = rows[-1][0]
-    return models
 
 
 def _parsed(cursor: str) -> Place:

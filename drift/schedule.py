@@ -152,6 +152,7 @@ class Scheduler:
             due.version,
             policy.revision,
             rfc3339(due.window.start_us),
+            policy.rule.of,
         )
         bodies = self._judge(
             policy,

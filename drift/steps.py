@@ -37,11 +37,8 @@ def alert_of(store: Store, alert: str) -> Alert:
 
 def list_cases(store: Store, model: str | None = None) -> list[Case]:
     """Return every case, newest first, of one model or of all."""
-    found: list[Case] = []
-    after = ""
-    while page := store.documents.list("case", after=after, descending=True):
-        found += [msgspec.json.decode(body, type=Case) for _, body in page]
-        after = page[-1][0]
+    rows = store.documents.each("case", descending=True)
+    found = (msgspec.json.decode(body, type=Case) for _, body in rows)
     return [case for case in found if model is None or case.model == model]
 
 

@@ -14,7 +14,10 @@ from audit.documents import Documents
 from drift.cases import Named, PolicyRef, Span
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-MOST_SCANNED = 5_000
+SPARE_WINDOWS = 2
+"""Judged windows beyond N that a confirmation over N looks at: whether an entry is calm again."""
+MOST_WINDOWS = 50
+"""Windows looked at for them, when many could not be judged."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -104,29 +107,34 @@ def newest(documents: Documents, model: str) -> list[Verdict]:
 
 
 def history(
-    documents: Documents, model: str, version: str, revision: str, before: str, most: int = 50
+    documents: Documents, model: str, version: str, revision: str, before: str, of: int
 ) -> dict[str, list[bytes]]:
     """Return, per segment, the last summaries under one policy revision, oldest first.
 
     `before` is the start of the first window (RFC 3339) that is left out, with what follows it.
+    They go as far back as a confirmation over `of` judged windows needs, and no further: a segment
+    that none of these windows has is left out.
     """
     found: dict[str, list[bytes]] = {}
-    for place, summary in enumerate(_backwards(documents, model, f"{model}/{before}/")):
-        if place >= MOST_SCANNED:
-            break
+    lacking: dict[str, int] = {}
+    starts: set[str] = set()
+    for summary in _backwards(documents, model, f"{model}/{before}/"):
         verdict = read(summary)
+        if verdict.window.start not in starts:
+            enough = bool(lacking) and max(lacking.values()) <= 0
+            if enough or len(starts) == MOST_WINDOWS:
+                break
+            starts.add(verdict.window.start)
         if verdict.model.version == version and verdict.policy.revision == revision:
-            of_segment = found.setdefault(verdict.segment, [])
-            if len(of_segment) < most:
-                of_segment.append(summary)
+            found.setdefault(verdict.segment, []).append(summary)
+            counts = verdict.verdict in {"ok", "shift"}
+            lacking[verdict.segment] = lacking.get(verdict.segment, of + SPARE_WINDOWS) - counts
     return {segment: summaries[::-1] for segment, summaries in found.items()}
 
 
 def _backwards(documents: Documents, model: str, after: str) -> Iterator[bytes]:
     """Every summary of the model, newest window first."""
-    while page := documents.list("drift", f"{model}/", after, descending=True):
-        for key, summary in page:
-            after = key
-            # A model whose name continues this one with a slash shares the prefix.
-            if read(summary).model.name == model:
-                yield summary
+    for _, summary in documents.each("drift", f"{model}/", after=after, descending=True):
+        # A model whose name continues this one with a slash shares the prefix.
+        if read(summary).model.name == model:
+            yield summary

@@ -22,7 +22,6 @@ from audit.rollups import MINUTE_US
 from audit.schema import NAME_PATTERN
 
 _WHOLE = 2**62  # a step longer than any range: one row for each group
-_PAGE = 200
 
 Depth = Annotated[
     int, QueryParameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")
@@ -248,21 +247,10 @@ def _verified(reads: Reads, now_us: int) -> Verified:
 
 
 def _released(reads: Reads, prefix: str = "") -> list[Released]:
-    rows = _all(reads, catalog.VERSION, prefix)
-    return [msgspec.json.decode(body, type=Released) for body in rows]
+    rows = reads.store.documents.each(catalog.VERSION, prefix)
+    return [msgspec.json.decode(body, type=Released) for _, body in rows]
 
 
 def _declared(reads: Reads) -> list[Declared]:
-    rows = _all(reads, catalog.INTEGRATION, "")
-    return [msgspec.json.decode(body, type=Declared) for body in rows]
-
-
-def _all(reads: Reads, kind: str, prefix: str) -> list[bytes]:
-    found: list[bytes] = []
-    after = ""
-    while True:
-        rows = reads.store.documents.list(kind, prefix, after, _PAGE)
-        found += [body for _, body in rows]
-        if len(rows) < _PAGE:
-            return found
-        after = rows[-1][0]
+    rows = reads.store.documents.each(catalog.INTEGRATION)
+    return [msgspec.json.decode(body, type=Declared) for _, body in rows]

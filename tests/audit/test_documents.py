@@ -78,6 +78,27 @@ def test_lists_are_ordered_the_same_wherever_they_are(
     )
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_each_gives_all_however_many_pages_they_fill(store: Store, descending: bool) -> None:
+    ids = [f"many-{number:04d}" for number in range(450)]
+    store.ledger.append([system("HoldPlaced", id) for id in ids])
+    ordered = ids[::-1] if descending else ids
+    rows = store.documents.each("hold", "many-", descending=descending)
+    assert [key for key, _ in rows] == ordered
+    rest = store.documents.each("hold", "many-", after=ordered[100], descending=descending)
+    assert [key for key, _ in rest] == ordered[101:]
+    assert list(store.documents.each("hold", "none-")) == []
+
+
+def test_whoever_stops_early_has_not_read_everything(store: Store) -> None:
+    store.ledger.append([system("HoldPlaced", f"many-{number:04d}") for number in range(60)])
+    rows = store.documents.each("hold", "many-")
+    assert next(rows)[0] == "many-0000"
+    # A row of a later page is gone by the time that it would be read.
+    store.ledger.append([system("HoldReleased", "many-0059")])
+    assert [key for key, _ in rows][-1] == "many-0058"
+
+
 def test_a_document_is_bound_to_its_kind_and_key(store: Store) -> None:
     from sqlalchemy import text
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from audit.events import event_of
 from drift.projection import Governance
 from tests.audit.reading import RANGE, Site, open_site, prediction
 
@@ -117,3 +118,24 @@ def test_who_judged_the_window_has_looked_at_its_predictions(site: Site) -> None
     site.access.record(Principal("scheduler", ("scheduler",)), "drift window", filter=window)
     looked = site.get(f"/v1/entries/{index}/trace").json()["looked"]
     assert [look["action"] for look in looked] == ["drift window", "trace"]
+
+
+def test_every_policy_is_known_however_many_there_are(site: Site) -> None:
+    events = [
+        event_of(
+            "PolicyChanged",
+            "modelwitness",
+            {
+                "id": f"r/{number}",
+                "time": JANUARY[0],
+                "model": {"name": f"m-{number}", "version": "-"},
+                "policy": {"name": f"m-{number}", "revision": "r"},
+                "owner": "ops",
+                "actor": "ann",
+                "text": "",
+            },
+        )
+        for number in range(230)
+    ]
+    site.ledger.append(events)
+    assert len(site.governed.policies()) == 230

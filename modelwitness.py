@@ -87,8 +87,9 @@ def application(parts: Parts) -> "Litestar":
     from collector.limits import Limits
     from drift.api import router as governing
 
+    store = parts.store
     return application_of(
-        collecting(parts.store.ledger, parts.tokens, parts.store.work, system_clock, Limits()),
+        collecting(store.ledger, parts.tokens, parts.access, store.work, system_clock, Limits()),
         reading(parts.store, parts.tokens, parts.access, system_clock),
         governing(parts.store, parts.tokens, parts.access, system_clock),
     )
@@ -212,6 +213,8 @@ def up(
 @app.command()
 def demo(
     data: Data = DATA,
+    database: Database = "",
+    host: Host = LOCAL,
     port: Port = API_PORT,
     dashboard_port: DashboardPort = PAGES_PORT,
     every: Annotated[bool, typer.Option("--all", help="Log all 336,776 flights.")] = False,
@@ -228,7 +231,7 @@ def demo(
     console = Console()
     with ExitStack() as stack:
         retrainer = stack.enter_context(Retrainer())
-        with opened(data) as parts:
+        with opened(data, database) as parts:
             integrations = {
                 name: parts.tokens.issue(name, ["integration"], integration=name, seconds=86_400)
                 for name in INTEGRATIONS
@@ -236,16 +239,18 @@ def demo(
             person = parts.tokens.issue("demo", PERSON, seconds=86_400)
             service = parts.tokens.issue("retrainer", ["retrainer"], seconds=86_400)
             vkey = parts.store.ledger.vkey
-            address = signin_address(parts, LOCAL, dashboard_port)
+            address = signin_address(parts, host, dashboard_port)
 
         def apply(path: Path) -> None:
-            with opened(data) as parts:
+            with opened(data, database) as parts:
                 apply_file(parts.store, path, "demo")
 
         environment = {**retrainer.environment, "MODELWITNESS_DRIFT_TICK": "0.5"}
-        processes = stack.enter_context(running(data, "", LOCAL, port, dashboard_port, environment))
+        processes = stack.enter_context(
+            running(data, database, host, port, dashboard_port, environment)
+        )
         settings = DemoSettings(
-            api=f"http://{LOCAL}:{port}",
+            api=f"http://{host}:{port}",
             dashboard=address,
             tokens=integrations,
             person_token=person,

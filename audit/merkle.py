@@ -11,9 +11,7 @@ sibling is promoted, never doubled.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
 
 from audit.errors import Rejected, Tampered
 
@@ -45,52 +43,6 @@ def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
         odd = row[-1:] if len(row) & 1 else []
         row = _pairs(row) + odd
     return row[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Frontier:
-    """The right edge of a tree: all that is needed to append and to name the root.
-
-    `hashes` are the roots of the complete subtrees that make up the tree, largest (that
-    is leftmost) first: one for each bit set in `size`.
-    """
-
-    size: int
-    hashes: tuple[bytes, ...]
-
-    @classmethod
-    def of(cls, size: int, hashes: Sequence[bytes]) -> Self:
-        """A frontier read back from storage; raises `Rejected` when it cannot be one."""
-        if size < 0 or len(hashes) != size.bit_count():
-            raise Rejected(f"a tree of {size} leaves cannot have an edge of {len(hashes)} hashes")
-        if any(len(each) != HASH_SIZE for each in hashes):
-            raise Rejected(f"every hash of a tree's edge must be {HASH_SIZE} bytes long")
-        return cls(size, tuple(hashes))
-
-    def append_many(self, leaf_hashes: Sequence[bytes]) -> Self:
-        """The frontier after these leaves, in order; costs about one hash per leaf."""
-        row, start = list(leaf_hashes), self.size
-        edge = list(self.hashes)  # smallest last: popped as levels rise
-        grown: list[bytes] = []  # smallest first
-        while row:
-            if start & 1:
-                row.insert(0, edge.pop())
-            if len(row) & 1:
-                grown.append(row.pop())
-            row = _pairs(row)
-            start >>= 1
-        # Subtrees taller than anything the new leaves reached stand as they were.
-        edge.extend(reversed(grown))
-        return type(self)(self.size + len(leaf_hashes), tuple(edge))
-
-    def root(self) -> bytes:
-        """Root of the whole tree."""
-        if not self.hashes:
-            return EMPTY_ROOT
-        root = self.hashes[-1]
-        for left in self.hashes[-2::-1]:
-            root = node_hash(left, root)
-        return root
 
 
 def root_at(size: int, read: Read) -> bytes:

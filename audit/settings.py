@@ -1,6 +1,6 @@
 """Settings of a store.
 
-Decides their names (`MODELWITNESS_*` over `modelwitness.toml`), defaults, and where in the data
+Decides their names (`MODELWITNESS_*` in the environment), defaults, and where in the data
 directory everything stands: keys under DIR/keys, the embedded database beside them, the last
 signed checkpoint apart from the database. Read once, in the composition root; secrets never print.
 """
@@ -26,7 +26,6 @@ class AuditSettings(BaseSettings):
     """Base64 of 32 bytes; where it is set no root key file is read."""
     new_root_key: SecretStr | None = None
     """Base64 of 32 bytes: what `keys rotate root` puts in the place of `root_key`."""
-    region: str = "default"
 
     @classmethod
     def of(cls, data: Path, database: str = "") -> Self:

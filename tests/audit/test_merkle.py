@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audit import merkle
 from audit.errors import AuditError, Rejected, Tampered
-from audit.merkle import EMPTY_ROOT, Frontier
+from audit.merkle import EMPTY_ROOT
 
 LARGEST = 64
 LEAVES = [merkle.leaf_hash(bytes([each])) for each in range(LARGEST)]
@@ -63,38 +63,6 @@ def test_known_answers_hold() -> None:
 def test_roots_of_all_small_trees_are_as_defined() -> None:
     for size in range(LARGEST + 1):
         assert merkle.root_of(LEAVES[:size]) == defined_root(0, size)
-
-
-def test_a_frontier_grown_in_any_two_steps_has_the_defined_root() -> None:
-    for size in range(LARGEST + 1):
-        grown = Frontier.of(0, []).append_many(LEAVES[:size])
-        for cut in range(size + 1):
-            steps = Frontier.of(0, []).append_many(LEAVES[:cut]).append_many(LEAVES[cut:size])
-            assert steps == grown
-        assert grown.root() == defined_root(0, size)
-        assert Frontier.of(size, grown.hashes) == grown
-
-
-def test_a_frontier_is_the_largest_subtrees_first() -> None:
-    edge = Frontier.of(0, []).append_many(LEAVES[:13])
-    assert edge.hashes == (defined_root(0, 8), defined_root(8, 12), defined_root(12, 13))
-
-
-def test_a_frontier_that_cannot_be_is_refused() -> None:
-    for size, hashes in [(-1, []), (0, LEAVES[:1]), (3, LEAVES[:1]), (1, [b"short"])]:
-        with pytest.raises(Rejected):
-            Frontier.of(size, hashes)
-
-
-@given(st.lists(st.integers(0, 40), max_size=6))
-def test_a_frontier_does_not_depend_on_how_leaves_are_grouped(groups: list[int]) -> None:
-    leaves = [merkle.leaf_hash(each.to_bytes(2)) for each in range(sum(groups))]
-    edge, at = Frontier.of(0, []), 0
-    for count in groups:
-        edge = edge.append_many(leaves[at : at + count])
-        at += count
-    assert edge.root() == merkle.root_of(leaves)
-    assert edge.size == len(leaves)
 
 
 # --- proofs, exhaustively
@@ -256,8 +224,6 @@ def test_published_trees(vectors: Path) -> None:
     levels = known["node_hashes_hex_by_level"]
     for size, root in enumerate(known["root_hash_hex_by_tree_size"]):
         assert merkle.root_of(leaves[:size]).hex() == root
-        edge = Frontier.of(0, []).append_many(leaves[:size])
-        assert edge.root().hex() == root
         for index in range(size):
             proof = merkle.inclusion_proof(
                 index, size, lambda level, i: bytes.fromhex(levels[level][i])

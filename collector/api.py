@@ -16,6 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from audit.access import Access
 from audit.api import authenticated
 from audit.clock import Clock
 from audit.ledger import Ledger
@@ -36,6 +37,7 @@ from collector.quarantine import Quarantine
 def router(
     ledger: Ledger,
     tokens: Tokens,
+    access: Access,
     work: Work,
     clock: Clock,
     limits: Limits,
@@ -44,16 +46,17 @@ def router(
     """The routes of ingest. Belongs to one event loop.
 
     `registry` takes the metrics and is what /metrics shows; without one, a new one is made that
-    also tells of this process. The application must handle `AuditError`, as
-    `audit.problems.handlers` does.
+    also tells of this process. `access` counts and records strangers. The application must handle
+    `AuditError`, as `audit.problems.handlers` does.
     """
     if registry is None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, lambda: access.refusals)
+    guard = authenticated(tokens, access.refused)
     quarantine = Quarantine(work, clock)
     ingest = Ingest(ledger, quarantine, limits, metrics)
-    entrance = Entrance(ingest.take, tokens, limits, metrics)
+    entrance = Entrance(ingest.take, tokens, guard, limits, metrics)
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)
@@ -61,7 +64,7 @@ def router(
 
     held = Router(
         "/v1/quarantine",
-        guards=[authenticated(tokens)],
+        guards=[guard],
         route_handlers=holding.routes(quarantine, ingest),
     )
     return Router(

@@ -12,9 +12,8 @@ from typing import Any
 
 from litestar import Request
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import Guard, Receive, Scope, Send
 
-from audit.api import authenticated
 from audit.errors import Busy
 from audit.roles import Principal, decide, require
 from audit.tokens import Tokens
@@ -47,18 +46,22 @@ class Json(ASGIResponse):
 
 
 class Entrance:
-    """Takes requests to ingest addresses. Belongs to one event loop."""
+    """Takes requests to ingest addresses. Belongs to one event loop.
+
+    `guard` decides about whoever `tokens` does not remember.
+    """
 
     def __init__(
         self,
         take: Callable[[Delivery], Awaitable[Answer]],
         tokens: Tokens,
+        guard: Guard,
         limits: Limits,
         metrics: Metrics,
     ) -> None:
         self._take = take
         self._tokens = tokens
-        self._guard = authenticated(tokens)
+        self._guard = guard
         self._limits = limits
         self._metrics = metrics
         self._permitted: dict[tuple[str, ...], frozenset[str]] = {}

@@ -7,7 +7,7 @@ a look-up each, which would cost more than the event's validation.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import (
@@ -22,9 +22,13 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 
 
 class Metrics(Collector):
-    """Counts of one process, shown by one registry. Belongs to one event loop."""
+    """Counts of one process, shown by one registry. Belongs to one event loop.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `strangers` tells how many requests without a valid token were turned away, wherever.
+    """
+
+    def __init__(self, registry: CollectorRegistry, strangers: Callable[[], int]) -> None:
+        self._strangers = strangers
         self._fates: Counter[tuple[str, str, str]] = Counter()
         self._refused: Counter[int] = Counter()
         self._durations: defaultdict[str, list[int]] = defaultdict(_no_durations)
@@ -66,6 +70,11 @@ class Metrics(Collector):
         for status, count in self._refused.items():
             refused.add_metric([str(status)], count)
         yield refused
+        yield CounterMetricFamily(
+            "modelwitness_refused_strangers",
+            "Requests to any address that carried no valid token",
+            value=self._strangers(),
+        )
         yield self._histogram()
         yield CounterMetricFamily(
             "modelwitness_ingest_body_bytes",

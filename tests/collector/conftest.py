@@ -17,6 +17,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
+from audit.access import Access
 from audit.catalog import Catalog
 from audit.clock import system_clock
 from audit.documents import Projection
@@ -77,7 +78,10 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         closing.append(store.close)
         tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
         registry = CollectorRegistry()
-        ingest = router(store.ledger, tokens, store.work, system_clock, Limits(**limits), registry)
+        access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        ingest = router(
+            store.ledger, tokens, access, store.work, system_clock, Limits(**limits), registry
+        )
         app = Litestar(
             [ingest],
             exception_handlers=handlers(),

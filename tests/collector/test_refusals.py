@@ -49,6 +49,15 @@ def test_401_without_a_good_token(house: House, authorization: str | None) -> No
     assert house.bodies("PredictionLogged") == []
 
 
+def test_strangers_at_the_door_are_a_metric_and_one_event(house: House) -> None:
+    for path in ("/v1/predictions", "/v1/cloudevents", "/v1/outcomes"):
+        assert house.client.post(path, json=prediction()).status_code == 401
+    assert house.client.get("/v1/quarantine").status_code == 401
+    assert house.registry.get_sample_value("modelwitness_refused_strangers_total") == 4
+    [told] = house.bodies("AccessRecorded")
+    assert (told["actor"], told["action"], told["count"]) == ("stranger", "refused", 1)
+
+
 def test_the_scheme_of_the_authorization_is_read_in_any_case(house: House) -> None:
     token = house.token()["Authorization"].partition(" ")[2]
     assert post(house, headers={"Authorization": f"bearer {token}"}).status_code == 201

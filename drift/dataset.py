@@ -57,7 +57,7 @@ class DataSet:
             if self._bytes > self._most:
                 raise TooLarge(
                     "the labelled data set needs more memory than this service gives one",
-                    remedy="Raise export_bytes, or name fewer columns in the policy.",
+                    remedy="Raise MODELWITNESS_DRIFT_EXPORT_BYTES, or name fewer columns.",
                 )
 
     def parquet(self, lineage: dict[str, Any]) -> bytes:

@@ -29,6 +29,10 @@ class BadPolicy(DriftError):
         self.remedy = remedy
 
 
+class BadSetting(DriftError, Rejected):
+    """A setting in the environment cannot be what it says."""
+
+
 class NotJudged(DriftError):
     """A window could not be judged, though nothing says that its rows are bad."""
 

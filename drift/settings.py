@@ -1,12 +1,18 @@
 """How the scheduler and the case engine of this process behave.
 
-Decides defaults only; what is watched and when is decided by the policies, which are events.
+Decides defaults and names (`MODELWITNESS_DRIFT_*` in the environment) only; what is watched and
+when is decided by the policies, which are events.
 """
 
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from drift.errors import BadSetting
+
+PREFIX = "MODELWITNESS_DRIFT_"
 DAY_US = 86_400 * 1_000_000
 
 
@@ -46,9 +52,28 @@ class DriftSettings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str] | None = None) -> "DriftSettings":
-        """Return the settings of MODELWITNESS_DRIFT_TICK and _WORKERS, defaults for the rest."""
+        """Return the settings that the environment gives, defaults for the rest.
+
+        Every number has a variable: MODELWITNESS_DRIFT_TICK, …_EXPORT_BYTES. Raises `BadSetting`.
+        """
         found = os.environ if environment is None else environment
-        return cls(
-            tick=float(found.get("MODELWITNESS_DRIFT_TICK", "5")),
-            workers=int(found.get("MODELWITNESS_DRIFT_WORKERS", "1")),
-        )
+        given: dict[str, Any] = {}
+        for each in fields(cls):
+            text = found.get(PREFIX + each.name.upper())
+            if text is not None and isinstance(each.default, int | float):
+                given[each.name] = _number(PREFIX + each.name.upper(), text, type(each.default))
+        return cls(**given)
+
+
+def _number(name: str, text: str, kind: type[int] | type[float]) -> int | float:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = 0
+    if number > 0 and math.isfinite(number):
+        return number
+    whole = "whole " if kind is int else ""
+    raise BadSetting(
+        f"{name} is no {whole}number above 0",
+        remedy=f"Correct it, or unset {name} for the default.",
+    )

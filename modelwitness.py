@@ -11,10 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -27,11 +27,12 @@ from audit.catalog import Catalog
 from audit.children import await_ready, end_with_parent, together, wait
 from audit.clock import system_clock
 from audit.documents import Projection
-from audit.errors import AuditError
+from audit.errors import AuditError, Busy, NotFound, Rejected
 from audit.options import DATA, Data, Database, Host, Parts, Port
 from audit.settings import AuditSettings
 from audit.store import open_store
 from audit.tokens import Tokens
+from drift.errors import DriftError
 from drift.projection import Governance
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-DashboardPort = Annotated[int, typer.Option("--dashboard-port", help="Port of the pages.")]
+DashboardPort = Annotated[
+    int, typer.Option("--dashboard-port", min=1, max=65_535, help="Port of the pages.")
+]
 API_PORT, PAGES_PORT = 8600, 8601
 SWITCH_SECONDS = 0.001
 """How long a thread that gave Python's lock up waits to get it back from a busy one: the ledger's
@@ -64,6 +67,7 @@ def projections() -> tuple[Projection, ...]:
 @contextmanager
 def opened(data: Path, database: str = "", **how: Any) -> Iterator[Parts]:
     """Open the store with every projection, so that whoever appends keeps all of them current."""
+    _make_private(data)
     store = open_store(
         AuditSettings.of(data, database),
         projections(),
@@ -77,6 +81,17 @@ def opened(data: Path, database: str = "", **how: Any) -> Iterator[Parts]:
         yield Parts(store, tokens, access)
     finally:
         store.close()
+
+
+def _make_private(data: Path) -> None:
+    """Make the directory for this account alone; one that is there keeps its mode."""
+    try:
+        data.mkdir(0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Rejected(
+            f"{data} cannot be the data directory: {error.strerror}",
+            remedy="Give --data a directory that this account may write, or a new one.",
+        ) from error
 
 
 def application(parts: Parts) -> "Litestar":
@@ -331,15 +346,33 @@ collector.commands.add_to(app, opened)
 drift.commands.add_to(app, opened)
 
 
-def main() -> None:
-    """Run the command line; errors of ours end it with one line, not a trace."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what the user can mend ends it with one line, not a trace."""
     end_with_parent()
     try:
-        app()
-    except AuditError as error:
-        remedy = getattr(error, "remedy", "")
-        typer.echo(f"modelwitness: {error}{f' ({remedy})' if remedy else ''}", err=True)
-        raise SystemExit(2) from None
+        app(arguments)
+    except (AuditError, DriftError) as error:
+        text, remedy = str(error), _remedy(error)
+        _end(text if not remedy or remedy in text else f"{text} ({remedy})")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(f"{error.filename}: {error.strerror} (Check the name and what this account may do.)")
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case Busy():
+            return "Check --data and --database, and that this account may use what they name."
+        case NotFound():
+            return "`list` beside this command shows what there is."
+        case _:
+            return str(getattr(error, "remedy", ""))
+
+
+def _end(text: str) -> NoReturn:
+    typer.echo(f"modelwitness: {text}", err=True)
+    raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import typer
 from audit.clock import system_clock
 from audit.documents import Projection
 from audit.options import DATA, Data, Database, Open
+from audit.roles import ROLES
 from audit.settings import AuditSettings
 
 Earlier = Annotated[
@@ -122,7 +123,10 @@ def _tokens(opened: Open) -> typer.Typer:
 
     @app.command()
     def create(
-        role: Annotated[list[str], typer.Option(help="Role; repeatable for a person.")],
+        role: Annotated[
+            list[str] | None,
+            typer.Option(help=f"Repeatable for a person: {', '.join(ROLES)}."),
+        ] = None,
         integration: Annotated[str | None, typer.Option(help="Name of the integration.")] = None,
         actor: Annotated[str | None, typer.Option(help="Name of the person.")] = None,
         days: Annotated[int | None, typer.Option(help="Days until it expires.", min=1)] = None,
@@ -132,8 +136,9 @@ def _tokens(opened: Open) -> typer.Typer:
         """Make a token and print it, this once."""
         with opened(data, database) as parts:
             seconds = None if days is None else days * 86_400
-            name = actor or integration or role[0]
-            typer.echo(parts.tokens.issue(name, role, integration=integration, seconds=seconds))
+            roles = role or []  # none is refused with the names of all
+            name = actor or integration or "-".join(roles) or "nobody"
+            typer.echo(parts.tokens.issue(name, roles, integration=integration, seconds=seconds))
 
     @app.command("list")
     def listed(data: Data = DATA, database: Database = "") -> None:

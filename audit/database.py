@@ -6,21 +6,22 @@ binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add_counts` an
 SQLAlchemy connections.
 """
 
+import os
 import sqlite3
 import struct
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from audit.errors import Busy
+from audit.errors import Busy, Rejected
 
 Row = Sequence[int | bytes | str | None]
 _WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
@@ -79,6 +80,7 @@ class Sqlite(Database):
         )
         # Threads of this process queue here; SQLite's own busy handler polls and may starve one.
         self._one_writer = threading.Lock()
+        event.listen(self.engine, "do_connect", _make_private)
         event.listen(self.engine, "connect", _prepare_sqlite)
         event.listen(self.engine, "begin", _begin_sqlite)
 
@@ -134,7 +136,7 @@ class Sqlite(Database):
 class Postgres(Database):
     """PostgreSQL 15 or later; `synchronous_commit` is on whatever the server's default is."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: URL) -> None:
         self.engine = create_engine(
             url,
             pool_size=16,
@@ -189,10 +191,25 @@ class Postgres(Database):
 
 
 def open_database(url: str) -> Database:
-    """Return the database behind a SQLAlchemy URL (`sqlite:///…`, `postgresql+psycopg://…`)."""
-    if make_url(url).get_backend_name() == "sqlite":
-        return Sqlite(url)
-    return Postgres(url)
+    """Return the database behind a SQLAlchemy URL (`sqlite:///…`, `postgresql+psycopg://…`).
+
+    Raises `Rejected` where it is no such URL; never repeats it, since it may hold a password.
+    """
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError:
+        backend = ""
+    match backend:
+        case "sqlite":
+            return Sqlite(url)
+        case "postgresql":
+            return Postgres(make_url(url).set(drivername="postgresql+psycopg"))
+        case _:
+            raise Rejected(
+                "this is not the URL of a database that can hold a ledger",
+                field="database",
+                remedy="Write sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME.",
+            )
 
 
 @contextmanager
@@ -206,6 +223,15 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated:
             raise Busy("the connection to the database was lost") from error
         raise
+
+
+def _make_private(_dialect: object, _record: object, arguments: list[Any], _: object) -> None:
+    """Make a database file that is not there yet for this account alone, as its journals will be.
+
+    One that is there is not opened for it: closing it would drop SQLite's locks in this process.
+    """
+    with suppress(OSError):  # SQLite's own error says it better
+        os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

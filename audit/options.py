@@ -16,7 +16,7 @@ Database = Annotated[
     str, typer.Option("--database", help="SQLAlchemy URL; default: SQLite in the data directory.")
 ]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
-Port = Annotated[int, typer.Option("--port", help="Port to listen on.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65_535, help="Port to listen on.")]
 DATA = Path("var/data")
 
 

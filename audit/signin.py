@@ -65,7 +65,11 @@ def offer(
 ) -> str:
     """A new code for this person, good once within ten minutes; only its hash is stored."""
     if not actor or not roles or any(role not in ROLES for role in roles):
-        raise Rejected("a sign-in code is for a named person with known roles", field="/roles")
+        raise Rejected(
+            "a sign-in code is for a named person with known roles",
+            field="/roles",
+            remedy=f"Choose from {', '.join(ROLES)}.",
+        )
     code = urlsafe_b64encode(random(24)).decode()
     expires_us = clock() + CODE_SECONDS * 1_000_000
     work.put(_OFFER, _key(code), msgspec.json.encode(Offer(actor, tuple(roles), expires_us)))

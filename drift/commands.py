@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from audit.clock import system_clock
 from audit.options import DATA, Data, Database, Open
 
 Actor = Annotated[str, typer.Option(help="Who decides; default: the account that runs this.")]
@@ -77,4 +78,34 @@ def _cases(opened: Open) -> typer.Typer:
             done = steps.reject(parts.store, case, actor or getpass.getuser(), reason)
             typer.echo(f"{done.id}: {done.state}")
 
+    _add_deliveries(app, opened)
     return app
+
+
+def _add_deliveries(app: typer.Typer, opened: Open) -> None:
+    @app.command()
+    def dead(data: Data = DATA, database: Database = "") -> None:
+        """List approved cases whose retrainer was not reached, and why."""
+        from drift import outbox
+
+        with opened(data, database) as parts:
+            for each in outbox.dead_letters(parts.store):
+                tries = f"{each.attempts} attempts until {each.time}"
+                typer.echo(f"{each.case}  {tries}  {each.reason}")
+
+    @app.command()
+    def retry(
+        case: Annotated[str, typer.Argument(help="Id of the case, as `dead` shows it.")],
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Tell the retrainer of a case again, after what kept it from being reached is mended."""
+        from drift import outbox
+        from drift.errors import IllegalStep
+
+        with opened(data, database) as parts:
+            if not outbox.revive(parts.store, case, clock=system_clock):
+                raise IllegalStep(
+                    "no message of this case is dead", remedy="`cases dead` lists those that are."
+                )
+            typer.echo(f"{case}: the scheduler tries again")

@@ -7,7 +7,7 @@ knows a repetition; on the ledger its dispatch stands exactly once. Hides the wo
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -200,6 +200,15 @@ def dead_letter(store: Store, case: str) -> Dead | None:
     """Return the dead message of a case, if it has one."""
     item = store.work.get(DEAD, case)
     return None if item is None else msgspec.json.decode(item.body, type=Dead)
+
+
+def dead_letters(store: Store) -> Iterator[Dead]:
+    """Yield the dead messages by case."""
+    after = ""
+    while page := store.work.list(DEAD, after):
+        for item in page:
+            after = item.key
+            yield msgspec.json.decode(item.body, type=Dead)
 
 
 def revive(store: Store, case: str, *, clock: Clock) -> bool:

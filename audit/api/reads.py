@@ -102,14 +102,15 @@ def visible(sight: Sight, leaf: Leaf) -> None:
 
 def span(start: str, end: str, place: str = "") -> tuple[int, int]:
     """The range in µs; raises `Rejected` naming the end that is wrong, `place` before its name."""
-    start_us, end_us = _moment(start, f"{place}from"), _moment(end, f"{place}to")
+    start_us, end_us = moment(start, f"{place}from"), moment(end, f"{place}to")
     if start_us >= end_us:
         remedy = "Let `to` be after `from`."
         raise Rejected("the range is empty", field=f"{place}to", remedy=remedy)
     return start_us, end_us
 
 
-def _moment(text: str, field: str) -> int:
+def moment(text: str, field: str) -> int:
+    """The time in µs that RFC 3339 in an address tells; raises `Rejected` naming `field`."""
     # In the address of a request a plus sign means a space, and arrives as one.
     try:
         return micros(text.replace(" ", "+"))

@@ -8,7 +8,8 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
-from audit.events import micros, rfc3339
+from audit.api.reads import moment
+from audit.events import rfc3339
 from audit.problems import documented
 from audit.schema import NAME_PATTERN
 from drift import listing, reports
@@ -98,7 +99,7 @@ def routes(of: Governing) -> Sequence[HTTPRouteHandler]:
     ) -> Verdicts:
         """Windows that overlap the range, newest first; reports are opened through tickets."""
         of.reads(request.user)
-        wanted = listing.Wanted(model, version, _moment(start), _moment(end))
+        wanted = listing.Wanted(model, version, _told(start, "from"), _told(end, "to"))
         return Verdicts(*listing.verdicts(of.store.documents, wanted, cursor))
 
     @get(
@@ -142,6 +143,5 @@ def routes(of: Governing) -> Sequence[HTTPRouteHandler]:
     return [list_policies, list_verdicts, verdict, ticket]
 
 
-def _moment(text: str | None) -> str | None:
-    # In the address of a request a plus sign means a space, and arrives as one.
-    return None if text is None else rfc3339(micros(text.replace(" ", "+")))
+def _told(text: str | None, field: str) -> str | None:
+    return None if text is None else rfc3339(moment(text, field))

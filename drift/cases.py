@@ -55,7 +55,7 @@ REASONED = frozenset({"RetrainingApproved", "RetrainingRejected"})
 
 
 class Evidence(Struct, frozen=True):
-    """An entry that a step rests on: its index and the hex of its leaf hash."""
+    """An entry that a step rests on: its index and its leaf hash in base64, as receipts tell it."""
 
     index: int
     leaf_hash: str
@@ -79,7 +79,11 @@ class PolicyRef(Struct, frozen=True):
 
 
 class CaseEvent(Struct, frozen=True):
-    """What the body of any case event may hold; each type uses its part."""
+    """What the body of any case event may hold; each type uses its part.
+
+    `by_policy` marks an approval that nobody gave, because the policy asks for none: the entry of
+    the policy is then among its evidence.
+    """
 
     id: str
     time: str
@@ -89,6 +93,7 @@ class CaseEvent(Struct, frozen=True):
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     simulated: bool = False
+    by_policy: bool = False
     policy: PolicyRef | None = None
     incident: str = ""
     segment: str = "all"
@@ -252,7 +257,7 @@ def _check(case: Case, type: str, event: CaseEvent) -> None:
         raise IllegalStep(f"{type} names no actor", field="/actor", remedy="Name who acts.")
     if type in REASONED and not event.reason.strip():
         raise IllegalStep(f"{type} gives no reason", field="/reason", remedy="Say why.")
-    if type == "RetrainingApproved" and event.actor == case.proposer:
+    if type == "RetrainingApproved" and event.actor == case.proposer and not event.by_policy:
         raise SamePerson("who proposed a retraining may not approve it; ask a second person")
     if type == "CandidateRegistered" and event.candidate in {"", case.version}:
         raise IllegalStep(

@@ -183,8 +183,17 @@ class Consequences:
             self._approve_by_policy(id, document)
 
     def _approve_by_policy(self, case: str, document: PolicyDocument) -> None:
-        reason = f"the policy of revision {document.revision[:12]} asks for no approval"
-        steps.approve(self._store, case, document.author, reason, clock=self._clock)
+        # Nobody approved: it is the system's step, and the policy's entry says who allowed it.
+        steps.take(
+            self._store,
+            case,
+            "RetrainingApproved",
+            SCHEDULER,
+            f"the policy of revision {document.revision[:12]} asks for no approval",
+            facts={"by_policy": True},
+            evidence=(steps.evidence_of(self._store, document.index),),
+            clock=self._clock,
+        )
 
     def _expire(self, case: Case) -> None:
         days = self._settings.limits_us[case.state] // 86_400_000_000

@@ -6,6 +6,7 @@ at once: the ledger's order decides, and whoever came second is told. Taking the
 gives the first one's result.
 """
 
+from base64 import b64encode
 from typing import Any
 
 import msgspec
@@ -200,8 +201,8 @@ def acknowledge_alert(
 
 
 def evidence_of(store: Store, index: int) -> Evidence:
-    """Return an entry as evidence: its index with its leaf hash."""
-    return Evidence(index, store.reader.leaf(index).hash.hex())
+    """Return an entry as evidence: its index with its leaf hash in base64."""
+    return Evidence(index, b64encode(store.reader.leaf(index).hash).decode())
 
 
 def _taken(case: Case, type: str, actor: str, facts: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """What follows from verdicts, decisions and the passing of time, over a real store."""
 
 import dataclasses
+from base64 import b64decode
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,7 +49,7 @@ def test_a_confirmed_shift_raises_one_alert_and_one_proposal(
     proposal = ledger_of(store, "RetrainingProposed")[0]
     for evidence in proposal["evidence"][:-1]:
         assert measured[evidence["index"]]["verdict"] == "shift"
-        assert store.reader.leaf(evidence["index"]).hash.hex() == evidence["leaf_hash"]
+        assert store.reader.leaf(evidence["index"]).hash == b64decode(evidence["leaf_hash"])
     assert proposal["evidence"][-1]["index"] == alert.index
 
 
@@ -107,16 +108,21 @@ def test_acknowledging_needs_a_reason_and_happens_once(store: Store, clock: Hand
         steps.acknowledge_alert(store, alert.id, "bob", "me too", clock=clock)
 
 
-def test_a_policy_that_asks_for_no_approval_is_approved_by_its_author(
+def test_what_a_policy_without_approval_starts_is_not_put_down_to_a_person(
     store: Store, clock: HandClock
 ) -> None:
     text = POLICY + NOWHERE.replace("cooldown", "approval: none, cooldown")
-    apply_text(store, text, "ann")
+    applied = apply_text(store, text, "ann")
     for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):
         predict(store, day, level)
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
-    assert (case.state, case.approver, case.proposer) == ("approved", "ann", "scheduler")
+    assert (case.state, case.approver, case.proposer) == ("approved", "scheduler", "scheduler")
+    [approval] = ledger_of(store, "RetrainingApproved")
+    assert approval["actor"] == "scheduler"
+    assert approval["by_policy"] is True
+    assert "asks for no approval" in approval["reason"]
+    assert applied.index in {each["index"] for each in approval["evidence"]}
 
 
 def test_a_second_case_waits_for_the_first_and_for_the_cooldown(

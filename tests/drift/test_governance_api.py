@@ -2,6 +2,7 @@
 
 import io
 import os
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -112,6 +113,11 @@ def test_verdicts_are_listed_newest_first_within_a_range_and_without_reports(sit
     assert one["window"] == found["items"][0]["window"]
     assert one["has_report"] is True
     assert site.get("/v1/drift", cursor="nonsense").status_code == 400
+    refused = site.get("/v1/drift", **{"from": "2013-01-03"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "from")
+    # A plus sign that was not escaped arrives as a space.
+    since = site.get("/v1/drift", **{"from": "2013-01-05T00:00:00 00:00"}).json()
+    assert since["items"] == found["items"][:1]
     assert site.get("/v1/drift/0").status_code == 404
 
 
@@ -202,7 +208,7 @@ def test_a_case_goes_from_proposed_to_closed_over_http(site: Site) -> None:
     for step in closed["steps"]:
         for evidence in step["evidence"]:
             leaf = site.store.reader.leaf(evidence["index"])
-            assert leaf.hash.hex() == evidence["leaf_hash"]
+            assert leaf.hash == b64decode(evidence["leaf_hash"])
     first = site.get("/v1/alerts").json()["items"][-1]
     assert (first["version"], first["state"]) == ("1", "resolved")
 

@@ -194,8 +194,12 @@ def test_a_receiver_that_is_gone_for_good_is_not_asked_again(
     receiver.answers = [410]
     work = scheduler(store, clock, receiver.url)
     case = approved(store, clock, work)
-    work.deliver_due()
+    assert work.deliver_due() == 0
     assert outbox.dead_letter(store, case.id) is not None
+    assert len(receiver.heard) == 1
+    clock.pass_days(1)  # longer than any pause between attempts
+    assert work.deliver_due() == 0
+    assert len(receiver.heard) == 1
 
 
 def test_a_redirect_is_not_followed(store: Store, clock: HandClock, receiver: Receiver) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from audit.catalog import LOOKED, WINDOW, Look, block_prefix
+from audit.catalog import LOOKED, WINDOW, Look, block_prefix, window_looks
 from audit.clock import Clock
 from audit.events import SYSTEM, event_of, micros, rfc3339
 from audit.roles import Principal
@@ -119,14 +119,14 @@ class Access:
         return sorted(found, key=lambda look: look.index, reverse=True)[:_MOST]
 
     def _named(self, index: int) -> list[Look]:
-        return [look for look in self._looks(LOOKED, block_prefix(index)) if index in look.indexes]
+        rows = self._documents.each(LOOKED, block_prefix(index), descending=True)
+        looks = (msgspec.json.decode(body, type=Look) for _, body in rows)
+        return [look for look in looks if index in look.indexes]
 
     def _covering(self, leaf: Seen, model: str) -> list[Look]:
-        return [look for look in self._looks(WINDOW, f"{model} ") if covers(look.filter, leaf)]
-
-    def _looks(self, kind: str, prefix: str) -> list[Look]:
-        rows = self._documents.each(kind, prefix, descending=True)
-        return [msgspec.json.decode(body, type=Look) for _, body in rows]
+        rows = self._documents.each(WINDOW, f"{model} ")
+        looks = (look for _, body in rows for look in window_looks(body))
+        return [look for look in looks if covers(look.filter, leaf)]
 
     def _counted(self, principal: Principal, action: str) -> None:
         key = f"{principal.actor} {action}"

@@ -8,10 +8,11 @@ Decides which documents these events leave behind and under which keys; `audit.l
     integration  NAME                    what was declared, newest declaration wins
     token        SHA-256 of the token    audit.tokens.Issued
     looked       BLOCK ACCESS            one for each block of entries that an access named
-    looked-at    MODEL DIGEST            one for each kind of window that an access named
+    looked-at    MODEL DIGEST            the newest look of each actor at one window
 
 A space parts the words of a key, since no name can hold one; numbers have 19 digits. A block is
 64 consecutive entries: an access that names a page of them leaves a few documents, not hundreds.
+Keys are clear: DIGEST is of action and window and never of who looked, since names can be guessed.
 """
 
 from collections.abc import Sequence
@@ -172,7 +173,14 @@ def _accessed(each: Applied, body: dict[str, Any], view: View) -> None:
             one = msgspec.structs.replace(look, filter={}, indexes=tuple(indexes))
             view.put(LOOKED, prefix + _number(each.index), _encode(one))
     elif look.filter:
-        # The same window is read again and again: its newest access stands for all of them.
-        told = _encode([look.actor, look.action, look.filter])
+        # The same window is read again and again: an actor's newest access stands for all of them.
+        told = _encode([look.action, look.filter])
         key = f"{look.filter.get('model') or '*'} {sha256(told).hexdigest()[:32]}"
-        view.put(WINDOW, key, _encode(look))
+        before = window_looks(view.get(WINDOW, key))
+        others = [other for other in before if other.actor != look.actor]
+        view.put(WINDOW, key, _encode([*others, look]))
+
+
+def window_looks(body: bytes | None) -> list[Look]:
+    """Return the looks that a looked-at document holds, none where there is no document."""
+    return [] if body is None else _decode(body, type=list[Look])

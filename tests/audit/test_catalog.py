@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from audit import rebuild
-from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released
+from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released, window_looks
 from audit.roles import Principal
 from tests.audit.reading import RANGE, Site, open_site, prediction
 
@@ -70,6 +70,19 @@ def test_a_page_of_entries_leaves_a_document_for_each_block_and_not_for_each_ent
     assert len(site.store.documents.list("looked")) == 2
     for index in (first, first + 63, first + 64, first + 99):
         assert len(site.access.looked(site.store.reader.leaf(index))) == 1
+
+
+def test_the_key_of_a_window_looked_at_does_not_depend_on_who_looked(site: Site) -> None:
+    """Keys are clear: whoever holds the database could try names against a hash of one."""
+    window = {"model": "credit", **RANGE}
+    for actor in ("ann", "bob", "ann"):
+        site.access.record(Principal(actor, ("audit",)), "drift", filter=window)
+    [(_, body)] = site.store.documents.list("looked-at")
+    looks = window_looks(body)
+    assert [look.actor for look in looks] == ["bob", "ann"]
+    index = site.log(prediction(1))
+    told = [look.actor for look in site.access.looked(site.store.reader.leaf(index))]
+    assert told == ["ann", "bob"]
 
 
 def test_replaying_the_ledger_leaves_the_same_documents(site: Site) -> None:

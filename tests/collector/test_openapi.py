@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from collector.delivery import CLOUDEVENTS, NATIVE
 from tests.collector.conftest import House
+from tests.collector.reading_back import assert_all_can_be_read
 
 Document = dict[str, Any]
 INGEST = [f"/v1/{address}" for address in (*NATIVE, CLOUDEVENTS)]
@@ -112,7 +113,10 @@ def test_only_health_and_consent_say_that_they_need_no_token(document: Document)
 def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
     house: House, address: str
 ) -> None:
-    """Schemathesis makes good and bad requests of the document; answers must be documented."""
+    """Schemathesis makes good and bad requests of the document; answers must be documented.
+
+    What came in meanwhile can be read by everybody afterwards.
+    """
     schema = schemathesis.openapi.from_url(f"{address}/schema/openapi.json")
     headers = house.token()
     checks = [
@@ -150,3 +154,4 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         assert seen[path] & {200, 201}, path
         assert seen[path] & {400, 422}, path
     assert len(seen) == len(INGEST) + 2
+    assert assert_all_can_be_read(house) > len(INGEST)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -216,7 +216,10 @@ def up(
 ) -> None:
     """Run serve, schedule and dashboard on this machine, and stop them together."""
     console = Console()
-    with running(data, database, host, port, dashboard_port, {}) as processes:
+    with (
+        suppress(KeyboardInterrupt),  # to be stopped is how it ends, at whatever moment
+        running(data, database, host, port, dashboard_port, {}) as processes,
+    ):
         with opened(data, database) as parts:
             address = signin_address(parts, host, dashboard_port)
         console.print(f"API        http://{host}:{port}")

@@ -117,6 +117,8 @@ def serve(
     """Take predictions and answer questions over HTTP."""
     import uvicorn
 
+    from audit.api.protocol import BoundedProtocol
+
     sys.setswitchinterval(SWITCH_SECONDS)
     with opened(data, database, apart=ledger_apart(data, database)) as parts:
         uvicorn.run(
@@ -124,7 +126,8 @@ def serve(
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
+            limit_concurrency=1_024,
             access_log=False,
             log_level="warning",
             server_header=False,

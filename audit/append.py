@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from audit import tables
+from audit import tables, tree
+from audit.checkpoint import Checkpoint
 from audit.database import Database
 from audit.documents import Applied, Projection, StoredView
-from audit.errors import AuditError, Busy, RolledBack
+from audit.errors import AuditError, Busy, Rewritten, RolledBack
 from audit.events import Event
 from audit.group import Prepared, Tip
 from audit.keys import Keys
@@ -37,29 +38,34 @@ class Appender:
         self._keys = keys
         self._projections = projections
 
-    def commit(self, prepared: Prepared, signed_size: int) -> None:
+    def commit(self, prepared: Prepared, last: Checkpoint | None) -> None:
         """Commit a group. Raises `Stale`, `RolledBack`, and `Busy` where the database is away."""
         with self._database.writing() as connection:
-            self._require(connection, prepared.base, signed_size)
+            self._require(connection, prepared.base, last)
             self._insert(connection, prepared)
 
-    def append(self, preparer: Preparer, events: Sequence[Event], signed_size: int) -> Prepared:
+    def append(
+        self, preparer: Preparer, events: Sequence[Event], last: Checkpoint | None
+    ) -> Prepared:
         """Prepare and commit under one lock: never stale, whoever else appends.
 
-        `signed_size` is the largest size that was ever signed. Raises `RolledBack` where the
-        database holds less, `Tampered` where it contradicts itself, `Busy` where it is away.
+        `last` is the largest checkpoint that was ever signed. Raises `RolledBack` where the
+        database holds less, `Rewritten` where it holds another history, `Tampered` where it
+        contradicts itself, `Busy` where it is away.
         """
         with self._database.writing() as connection:
             tip = preparer.tip(connection)
-            self._require(connection, tip, signed_size)
+            self._require(connection, tip, last)
+            if last is not None and tree.root_at(connection, last.size) != last.root:
+                raise Rewritten(last.size)
             prepared = preparer.prepare(connection, tip, events)
             self._insert(connection, prepared)
             return prepared
 
-    def _require(self, connection: Connection, base: Tip, signed_size: int) -> None:
+    def _require(self, connection: Connection, base: Tip, last: Checkpoint | None) -> None:
         size, root, epoch = connection.execute(_HEAD).one()
-        if size < signed_size:
-            raise RolledBack(size, signed_size)
+        if last is not None and size < last.size:
+            raise RolledBack(size, last.size)
         if (size, bytes(root), epoch) != (base.edge.size, base.root, base.key_epoch):
             raise Stale("another process appended or rotated keys meanwhile")
         self._keys.refresh(connection, epoch)

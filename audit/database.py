@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,7 +22,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from audit.errors import Busy, Rejected
+from audit.errors import Busy, Rejected, Tampered
 
 Row = Sequence[int | bytes | str | None]
 _WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
@@ -65,6 +66,14 @@ class Database(ABC):
         """Add (series, minute, bucket, count) to the rollup."""
 
     @abstractmethod
+    def damage(self, connection: Connection) -> str | None:
+        """Return what the database itself finds wrong with its pages and indexes, if it can."""
+
+    @abstractmethod
+    def reindex(self, connection: Connection) -> None:
+        """Make every index anew, where whoever connects may do so."""
+
+    @abstractmethod
     def _lock(self, connection: Connection) -> None: ...
 
 
@@ -78,6 +87,8 @@ class Sqlite(Database):
             pool_size=16,
             max_overflow=32,
         )
+        self._path = Path(make_url(url).database or "")
+        self._identity: tuple[int, int] | None = None
         # Threads of this process queue here; SQLite's own busy handler polls and may starve one.
         self._one_writer = threading.Lock()
         event.listen(self.engine, "do_connect", _make_private)
@@ -126,11 +137,39 @@ class Sqlite(Database):
         """Nothing: `begin` of a writing connection is already BEGIN IMMEDIATE."""
 
     @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with super().reading() as connection:
+            self._require_same_file()
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         with self._one_writer, _translated(), self.engine.connect() as connection:
             writer = connection.execution_options(modelwitness_writes=True)
             with writer.begin():
+                self._require_same_file()
                 yield writer
+
+    def _require_same_file(self) -> None:
+        """Raise `Tampered` where the path leads to another file than the one that is open.
+
+        What is committed into a file that was unlinked is durable for nobody.
+        """
+        try:
+            found = self._path.stat()
+        except OSError:
+            raise Tampered("the database file is gone while it is open") from None
+        identity = found.st_dev, found.st_ino
+        self._identity = self._identity or identity
+        if identity != self._identity:
+            raise Tampered("the database file was replaced while it is open: stop and look")
+
+    def damage(self, connection: Connection) -> str | None:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        return None if found == "ok" else "a page, or an index that is not that of its table"
+
+    def reindex(self, connection: Connection) -> None:
+        connection.exec_driver_sql("REINDEX")
 
 
 class Postgres(Database):
@@ -143,7 +182,9 @@ class Postgres(Database):
             max_overflow=32,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
-            connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"},
+            connect_args={
+                "options": "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10000"
+            },
         )
 
     @contextmanager
@@ -185,6 +226,12 @@ class Postgres(Database):
                 " DO UPDATE SET count = r.count + excluded.count",
                 [list(column) for column in zip(*rows, strict=True)],
             )
+
+    def damage(self, connection: Connection) -> str | None:
+        return None  # amcheck is an extension that only a superuser may add: run it beside fsck
+
+    def reindex(self, connection: Connection) -> None:
+        """Nothing: only the owner of the tables may, and serving never connects as the owner."""
 
     def _lock(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")

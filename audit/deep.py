@@ -61,6 +61,9 @@ def check(
     examiner.check_documents()
     yield "the documents of every projection are those that the ledger gives"
     examiner.check_work()
+    damage = database.damage(connection)
+    if damage is not None:
+        raise Tampered(f"the database finds {damage}: entries may be hidden from search; rebuild")
     schema = examiner.scratch.get("schema", "newest")
     recorded = {} if schema is None else msgspec.json.decode(schema)
     if recorded.get("fingerprint") != fingerprint(connection):

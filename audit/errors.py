@@ -68,6 +68,13 @@ class RolledBack(Tampered):
         self.signed = signed
 
 
+class Rewritten(Tampered):
+    """The stored history is not the one that was signed: nothing more is signed."""
+
+    def __init__(self, signed: int) -> None:
+        super().__init__(f"the stored tree does not continue the checkpoint signed at {signed}")
+
+
 class Unverifiable(AuditError):
     """The evidence needed for a verdict is missing or unreadable: neither good nor bad."""
 

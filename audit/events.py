@@ -208,7 +208,7 @@ def micros(text: str) -> int:
             field="",
             remedy="Write times as 2026-01-31T09:30:00Z.",
         )
-    return _micros(moment)
+    return _within_time(_micros(moment))
 
 
 def rfc3339(us: int) -> str:

@@ -168,7 +168,7 @@ class Version(Struct, frozen=True, omit_defaults=True):
     id: Id
     time: Time
     model: Model
-    case: Text | None = None
+    case: Name | None = None
     metrics: dict[str, float] = {}
     simulated: bool = False
 

@@ -160,7 +160,7 @@ class Sequencer(Ledger):
     def _commit_here(self, only: _Ahead) -> None:
         """Commit without the other thread, whose waking costs more than a small group."""
         try:
-            self._appender.commit(only.prepared, self._checkpoints.signed_size)
+            self._appender.commit(only.prepared, self._checkpoints.last)
             self._checkpoints.sign(only.prepared.tip.edge.size, only.prepared.tip.root)
         except Exception:  # noqa: BLE001 - done again alone, where every error is answered
             self._append_alone(only.group)
@@ -192,7 +192,7 @@ class Sequencer(Ledger):
                     self._changed.wait()
                 first = self._ahead[0]
             try:
-                self._appender.commit(first.prepared, self._checkpoints.signed_size)
+                self._appender.commit(first.prepared, self._checkpoints.last)
                 self._checkpoints.sign(first.prepared.tip.edge.size, first.prepared.tip.root)
             except Exception:  # noqa: BLE001 - done again alone, where every error is answered
                 self._start_over()
@@ -214,9 +214,7 @@ class Sequencer(Ledger):
     def _append_alone(self, group: list[_Submission]) -> None:
         """Prepare and commit under the lock; nothing is ahead of this group."""
         try:
-            prepared = self._appender.append(
-                self._preparer, _events(group), self._checkpoints.signed_size
-            )
+            prepared = self._appender.append(self._preparer, _events(group), self._checkpoints.last)
             self._checkpoints.sign(prepared.tip.edge.size, prepared.tip.root)
         except AuditError as error:
             self._tip = None

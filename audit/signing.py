@@ -7,29 +7,34 @@ database, so that a database rolled back to a backup is noticed before anything 
 
 import fcntl
 import os
-from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from audit import checkpoint, note
 from audit.checkpoint import Checkpoint
-from audit.errors import AuditError, RolledBack, Tampered
+from audit.errors import AuditError, Rewritten, RolledBack, Tampered
 
 _LENGTH = 4096
+
+
+class Tree(Protocol):
+    """The stored tree that checkpoints speak of."""
+
+    def committed(self) -> tuple[int, bytes]:
+        """Return size and root as they are committed."""
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root of the first `size` leaves, from stored bytes."""
 
 
 class Checkpoints:
     """The signed checkpoints of one log. Safe for use by several threads and processes."""
 
-    def __init__(
-        self, signer: note.Signer, path: Path, committed: Callable[[], tuple[int, bytes]]
-    ) -> None:
-        """`path` is the file of the last signed checkpoint; it is made if it is missing.
-
-        `committed` returns size and root of the stored tree.
-        """
+    def __init__(self, signer: note.Signer, path: Path, tree: Tree) -> None:
+        """`path` is the file of the last signed checkpoint; it is made if it is missing."""
         self._signer = signer
-        self._committed = committed
+        self._tree = tree
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -45,17 +50,12 @@ class Checkpoints:
         """The largest checkpoint that this process knows to be signed."""
         return self._last
 
-    @property
-    def signed_size(self) -> int:
-        """The size of the largest checkpoint that this process knows to be signed."""
-        return 0 if self._last is None else self._last.size
-
     def newest(self) -> bytes:
         """Return a signed checkpoint that covers all that is committed; raises `RolledBack`."""
-        signed = self.signed_size
-        size, root = self._committed()
-        if size < signed:
-            raise RolledBack(size, signed)
+        last = self._last
+        size, root = self._tree.committed()
+        if last is not None and size != last.size:
+            self._require_continued(last, size)  # others appended: or wrote history anew
         return self.sign(size, root)
 
     def sign(self, size: int, root: bytes) -> bytes:
@@ -86,9 +86,9 @@ class Checkpoints:
                     raise Tampered(
                         f"another process signed {wanted.size} entries with another root"
                     )
-                if kept.size > wanted.size and self._committed()[0] < kept.size:
-                    # Whoever signed it had committed it: it was taken back since.
-                    raise RolledBack(wanted.size, kept.size)
+                if kept.size > wanted.size:
+                    # Whoever signed it had committed it: unless it was taken back since.
+                    self._require_continued(kept, self._tree.committed()[0])
                 self._last, self._note = kept, kept_note
                 return
             signed = checkpoint.sign(wanted, [self._signer])
@@ -96,6 +96,12 @@ class Checkpoints:
             self._last, self._note = wanted, signed
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _require_continued(self, signed: Checkpoint, size: int) -> None:
+        if size < signed.size:
+            raise RolledBack(size, signed.size)
+        if self._tree.root_at(signed.size) != signed.root:
+            raise Rewritten(signed.size)
 
     def close(self) -> None:
         """Let go of the file; harmless when done already."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert, inspect, select
 
-from audit import note, tables
+from audit import checkpoint, note, tables
 from audit.append import Appender
 from audit.clock import Clock
 from audit.counts import Counts
@@ -29,6 +29,7 @@ from audit.rootkey import Random, RootKey, from_environment, from_file, secret_f
 from audit.sequencer import Sequencer
 from audit.settings import AuditSettings
 from audit.signing import Checkpoints
+from audit.tree import StoredTree
 from audit.work import Work
 
 
@@ -81,6 +82,7 @@ def open_store(
     database = open_database(settings.url)
     owner = settings.embedded if may_migrate is None else may_migrate
     try:
+        _require_not_lost(settings, database)
         if owner:
             migrate(database, app_role)
         else:
@@ -99,6 +101,21 @@ def open_store(
     return store
 
 
+def _require_not_lost(settings: AuditSettings, database: Database) -> None:
+    """Raise `RolledBack` where checkpoints were signed and the database knows of no ledger.
+
+    Without this an emptied database would be made anew in the old one's place.
+    """
+    last = settings.data / "checkpoints" / "last-signed"
+    signed = last.read_bytes().strip() if last.exists() else b""
+    if not signed:
+        return
+    with database.reading() as connection:
+        there = inspect(connection).has_table("head")
+    if not there or _stored_origin(database) is None:
+        raise RolledBack(0, checkpoint.unverified(signed + b"\n").size)
+
+
 def _composed(
     settings: AuditSettings,
     database: Database,
@@ -115,7 +132,7 @@ def _composed(
     checkpoints = Checkpoints(
         note.Signer(origin, seed),
         settings.data / "checkpoints" / "last-signed",
-        lambda: _committed(database),
+        StoredTree(database),
     )
     everything = (SchemaHistory(), *projections)
     if apart is not None:
@@ -182,21 +199,18 @@ def _stored_origin(database: Database) -> str | None:
     return None if origin is None else str(origin)
 
 
-def _committed(database: Database) -> tuple[int, bytes]:
-    with database.reading() as connection:
-        row = connection.execute(select(tables.head.c.size, tables.head.c.root)).one()
-    return row.size, bytes(row.root)
-
-
 def _check_continues(store: Store, checkpoints: Checkpoints) -> None:
     last = checkpoints.last
-    if last is None:
+    if last is not None:
+        checkpoints.newest()
         return
-    size, _ = _committed(store.database)
-    if size < last.size:
-        raise RolledBack(size, last.size)
-    if store.reader.root_at(last.size) != last.root:
-        raise Tampered(f"the stored tree does not continue the checkpoint signed at {last.size}")
+    size = store.reader.size()
+    if store.settings.embedded and size > 1:
+        # The first entry may be there alone: a crash came between its commit and its signature.
+        raise Tampered(
+            f"the database holds {size} entries, but no checkpoint was kept beside it: put"
+            " DIR/checkpoints/last-signed back, or copy the newest anchor there"
+        )
 
 
 def require_schema(store: Store) -> None:

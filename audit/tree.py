@@ -7,9 +7,28 @@ entries and from the roots of the tiles below.
 from sqlalchemy import Connection, select
 
 from audit import checkpoint, merkle, tiles, tlogproof
+from audit.database import Database
 from audit.errors import NotFound
-from audit.tables import entry
+from audit.tables import entry, head
 from audit.tables import tile as stored_tile
+
+
+class StoredTree:
+    """The tree in a database, for whoever has no connection open."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def committed(self) -> tuple[int, bytes]:
+        """Return size and root as they are committed."""
+        with self._database.reading() as connection:
+            size, root = connection.execute(select(head.c.size, head.c.root)).one()
+        return int(size), bytes(root)
+
+    def root_at(self, size: int) -> bytes:
+        """Return the root of the first `size` leaves, from stored tiles and entries."""
+        with self._database.reading() as connection:
+            return root_at(connection, size)
 
 
 def root_at(connection: Connection, size: int) -> bytes:

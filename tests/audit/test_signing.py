@@ -16,8 +16,21 @@ def _root(size: int) -> bytes:
     return size.to_bytes(32)
 
 
+class Stored:
+    """A stored tree of this size whose root at every size is `_root` of it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def committed(self) -> tuple[int, bytes]:
+        return self.size, _root(self.size)
+
+    def root_at(self, size: int) -> bytes:
+        return _root(size)
+
+
 def _signer(folder: Path) -> Checkpoints:
-    return Checkpoints(KEY, folder / "checkpoints" / "last-signed", lambda: (10**6, _root(0)))
+    return Checkpoints(KEY, folder / "checkpoints" / "last-signed", Stored(10**6))
 
 
 def test_what_is_signed_is_verified_by_the_key(tmp_path: Path) -> None:
@@ -76,7 +89,7 @@ def test_what_another_process_signed_and_the_database_lost_is_a_rollback(tmp_pat
     other = _signer(tmp_path)
     other.sign(200, _root(200))
     path = tmp_path / "checkpoints" / "last-signed"
-    ours = Checkpoints(KEY, path, lambda: (150, _root(150)))
+    ours = Checkpoints(KEY, path, Stored(150))
     ours._last, ours._note = None, b""  # as it was before the other process signed
     with pytest.raises(RolledBack):
         ours.sign(150, _root(150))
@@ -95,7 +108,7 @@ def test_a_damaged_or_foreign_record_is_refused(tmp_path: Path) -> None:
         _signer(tmp_path)
     path.write_bytes(whole)
     with pytest.raises(Tampered, match="damaged"):
-        Checkpoints(note.Signer("example/log", b"x" * 32), path, lambda: (0, _root(0)))
+        Checkpoints(note.Signer("example/log", b"x" * 32), path, Stored(0))
 
 
 def test_many_threads_sign_without_ever_going_back(tmp_path: Path) -> None:

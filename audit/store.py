@@ -78,7 +78,7 @@ def open_store(
     `repairing` projections gets the store although the one that holds the schema may be damaged.
     `apart` makes the ledger where it is not to be held by this process.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = open_database(settings.url)
     owner = settings.embedded if may_migrate is None else may_migrate
     try:

@@ -189,8 +189,8 @@ def _hash(text: str) -> str:
 
 
 def _check(actor: str, roles: Sequence[str], integration: str | None) -> None:
-    if not actor or len(actor) > 256:
-        raise Rejected("the actor of a token has 1 to 256 characters", field="/actor")
+    if not 0 < len(actor) <= 256 or not actor.isprintable():
+        raise Rejected("the actor of a token has 1 to 256 printable characters", field="/actor")
     unknown = [role for role in roles if role not in ROLES]
     if unknown or not roles:
         raise Rejected(

@@ -27,6 +27,8 @@ _innermost = re.compile(rb"\{[^{}\[\]]*+\}|\[[^{}\[\]]*+\]")
 _not_structure = bytes(set(range(256)) - set(b"{}[]:,"))
 _COMMAS = 100
 """Commas per permitted item up to which an array is split without counting its items first."""
+_MEMBERS = 64
+"""Each costs a copy of what follows it, so their number is bounded as their size is."""
 _media_type = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _line_types = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _charsets = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -100,7 +102,7 @@ def unpack(body: bytes, encoding: str | None, limits: Limits) -> bytes:
         )
     unpacked = bytearray()
     rest = body
-    while True:  # once for each member: gzip files may be concatenated
+    for _ in range(_MEMBERS):  # gzip files may be concatenated
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             unpacked += member.decompress(rest, limits.unpacked_bytes + 1 - len(unpacked))
@@ -116,6 +118,10 @@ def unpack(body: bytes, encoding: str | None, limits: Limits) -> bytes:
         rest = member.unused_data
         if not rest:
             return bytes(unpacked)
+    raise TooLarge(
+        f"the body has more than {_MEMBERS} gzip members",
+        remedy="Compress the body in one piece.",
+    )
 
 
 def split(body: bytes, form: Format, limits: Limits) -> Items:

@@ -239,3 +239,9 @@ def _measured(value: object) -> tuple[int, int]:
     parts = [_measured(each) for each in inner]
     own = len(value) if isinstance(value, dict) else 0
     return 1 + max((d for d, _ in parts), default=0), own + sum(k for _, k in parts)
+
+
+def test_many_gzip_members_are_refused_before_they_cost_anything() -> None:
+    packed = gzip.compress(b"") * 100_000
+    with pytest.raises(TooLarge, match="members"):
+        unpack(packed, "gzip", Limits())

@@ -24,7 +24,9 @@ run: environment
 	$(BIN)/modelwitness demo $(ARGS)
 
 test: environment
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	# The browser tests apart: Playwright leaves an event loop running in its process.
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e $(ARGS)
+	$(BIN)/pytest tests/e2e $(ARGS)
 
 check: environment
 	$(BIN)/ruff format --check .

@@ -50,6 +50,11 @@ class Checkpoints:
         """The largest checkpoint that this process knows to be signed."""
         return self._last
 
+    def require_continued(self) -> None:
+        """Raise `RolledBack` or `Rewritten` unless the stored tree continues what was signed."""
+        if self._last is not None:
+            self._require_continued(self._last, self._tree.committed()[0])
+
     def newest(self) -> bytes:
         """Return a signed checkpoint that covers all that is committed; raises `RolledBack`."""
         last = self._last

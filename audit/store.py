@@ -202,6 +202,7 @@ def _stored_origin(database: Database) -> str | None:
 def _check_continues(store: Store, checkpoints: Checkpoints) -> None:
     last = checkpoints.last
     if last is not None:
+        checkpoints.require_continued()
         checkpoints.newest()
         return
     size = store.reader.size()

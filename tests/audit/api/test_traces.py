@@ -8,8 +8,7 @@ from typing import Any
 
 from audit import checkpoint, merkle, note, tlogproof, trace
 from audit.masking import MASK
-from audit.reader import Leaf, Opened, Page
-from audit.search import Query
+from audit.reader import Leaf, Opened
 from tests.audit.reading import RANGE, Site, prediction
 
 CHECKS = ("hash", "inclusion", "signature", "retention")
@@ -148,6 +147,7 @@ def test_an_edited_payload_fails_the_hash_and_shows_nothing_of_it(site: Site) ->
     found = traced(site, index)
     assert states(found)["hash"] == "failed"
     assert states(found)["inclusion"] == states(found)["signature"] == "ok"
+    assert states(found)["retention"] == "unchecked"
     assert found["decision"] is None
     assert site.get(f"/v1/entries/{index}").status_code == 500
 
@@ -182,7 +182,8 @@ def test_a_payload_that_is_gone_without_an_erasure_fails(site: Site) -> None:
     index = site.log(prediction())
     vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
     found = traced(site, index)
-    assert (states(found)["hash"], states(found)["retention"]) == ("failed", "unchecked")
+    assert (states(found)["hash"], states(found)["retention"]) == ("failed", "failed")
+    assert "no erasure accounts for it" in found["verdict"]["retention"]["detail"]
     assert "no erasure covers it" in found["verdict"]["hash"]["detail"]
     assert found["decision"] is None
     assert site.get(f"/v1/entries/{index}").status_code == 500
@@ -198,6 +199,10 @@ def test_a_payload_that_a_logged_erasure_covers_is_not_called_fine(site: Site) -
     vandalise(site, "DELETE FROM payload WHERE idx = ?", index)
     found = traced(site, index)
     assert (states(found)["hash"], states(found)["retention"]) == ("unchecked", "unchecked")
+    uncovered = site.log(prediction(1))
+    vandalise(site, "DELETE FROM payload WHERE idx = ?", uncovered)
+    other = states(traced(site, uncovered))
+    assert (other["hash"], other["retention"]) == ("failed", "failed")
     assert site.get(f"/v1/entries/{index}").json()["erased"] is True
 
 
@@ -213,9 +218,6 @@ class Altered:
 
     def open(self, indexes: Sequence[int]) -> list[Opened]:
         return self._reader.open(indexes)
-
-    def search(self, query: Query) -> Page:
-        return self._reader.search(query)
 
     def prove(self, index: int) -> bytes:
         proof = self._reader.prove(index)

@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, QueryParameter
 
 from audit import latency
-from audit.api.reads import Asked, From, Name, Reads, To, span, within
+from audit.api.reads import Asked, From, Name, Reads, To, named, span, within
 from audit.counts import DIMENSIONS, RollupRow
 from audit.errors import Rejected
 from audit.events import rfc3339
@@ -82,13 +82,15 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         sight = reads.sight(request.user)
         start_us, end_us, step_us = stepped(start, end, step)
         dimensions = _dimensions(by)
+        integration = within(sight, integration)
+        named(reads, type, integration, model, version)
         rows = reads.store.counts.rollups(
             start_us,
             end_us,
             by=[*dimensions, "status"],
             step_us=step_us,
             type=type,
-            integration=within(sight, integration),
+            integration=integration,
             model=model,
             version=version,
         )

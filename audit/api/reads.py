@@ -27,6 +27,9 @@ SEARCH = "search_metadata"
 LARGEST = 2**63 - 1
 OPEN: list[dict[str, list[str]]] = [{}]
 """Security of a route that needs no token, as OpenAPI writes it."""
+ABOUT = frozenset({"OutcomeObserved", "OversightRecorded", "ExplanationAttached"})
+"""Types whose schema vouches for `prediction`; elsewhere a field of that name is a producer's own
+and may hold anything. Few of them name a model."""
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
@@ -98,6 +101,32 @@ def within(sight: Sight, integration: str | None) -> str | None:
 def visible(sight: Sight, leaf: Leaf) -> None:
     """Refuse an entry outside the scope; raises `Forbidden`, which differs from not found."""
     within(sight, leaf.integration)
+
+
+def named(
+    reads: Reads,
+    type: str | None,
+    integration: str | None,
+    model: str | None,
+    version: str | None,
+    place: str = "",
+) -> None:
+    """Refuse to filter by model what names none, rather than to find nothing of it.
+
+    Raises `Rejected`, `place` before the field's name; passes where any event names that model.
+    """
+    if type not in ABOUT or (model is None and version is None):
+        return
+    for row in reads.store.counts.series():
+        of_these = row.type == type and integration in {None, row.integration}
+        # Model and version are named together: who named the model may ask for any version.
+        if of_these and (row.model == model if model is not None else row.version == version):
+            return
+    raise Rejected(
+        f"no {type} names that model: these events name their prediction, not a model",
+        field=f"{place}{'version' if model is None else 'model'}",
+        remedy="Leave model and version out and filter by integration, or search PredictionLogged.",
+    )
 
 
 def span(start: str, end: str, place: str = "") -> tuple[int, int]:

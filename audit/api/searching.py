@@ -14,7 +14,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from audit import schema
-from audit.api.reads import SEARCH, Asked, Reads, Row, Sight, row_of, span, within
+from audit.api.reads import SEARCH, Asked, Reads, Row, Sight, named, row_of, span, within
 from audit.errors import Rejected
 from audit.events import EVENT_TYPES, rfc3339
 from audit.masking import MASK
@@ -26,15 +26,17 @@ from audit.search import LARGEST_PAGE, Query
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An external id by the name it was logged under."""
 
     name: Text
     value: Text
 
 
-class Search(msgspec.Struct, frozen=True):
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which entries: a range of event time and any of the filters; newest first.
+
+    A filter of another name is refused: left out, it would make the answer look complete.
 
     `producer_id` names one event of `integration` (and `type`, by default PredictionLogged); it
     cannot be asked for together with `subject` or `reference`.
@@ -81,6 +83,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         if (data.subject or data.reference or data.producer_id) and sight.decision != "allow":
             reads.access.denied(principal, SEARCH)
             raise Forbidden(SEARCH, roles_for(SEARCH, accept={"allow"}))
+        named(reads, data.type, query.integration, data.model, data.version, place="/")
         snapshot = reads.store.reader.size()
         page = reads.store.reader.search(query) if data.producer_id is None else _one(reads, data)
         indexes = [leaf.index for leaf in page.leaves]

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from audit import trace
 from audit.api.entries import Clear, body_of, clear
-from audit.api.reads import Asked, Index, Reads, Sight, milliseconds, visible, within
+from audit.api.reads import ABOUT, Asked, Index, Reads, Sight, milliseconds, visible, within
 from audit.catalog import VERSION, Released, version_key
 from audit.errors import Tampered
 from audit.events import rfc3339
@@ -26,9 +26,6 @@ from audit.reader import Leaf
 from audit.timeline import Moment, assemble
 
 _MOST_ABOUT = 199  # with the prediction itself one page
-_ABOUT = frozenset({"OutcomeObserved", "OversightRecorded", "ExplanationAttached"})
-"""Types whose schema vouches for `prediction`; elsewhere a field of that name is a producer's own
-and may hold anything."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -116,7 +113,7 @@ def _gather(reads: Reads, index: int, sight: Sight) -> _Found:
         return _Found(index, [])
     visible(sight, first.leaf)
     body = body_of(first)
-    if first.leaf.type in _ABOUT and body:
+    if first.leaf.type in ABOUT and body:
         about = body["prediction"]
         owner = about.get("integration") or first.leaf.integration
         prediction = reader.find(owner, "PredictionLogged", about["id"])

@@ -177,6 +177,40 @@ def test_a_bad_search_is_a_problem_that_names_its_field(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_filter_that_is_not_known_is_named_and_refused(site: Site) -> None:
+    site.log(prediction())
+    for body in ({"modle": "x"}, {"reference": {"name": "a", "value": "b", "modle": "c"}}):
+        answer = site.search("audit", **body)
+        assert answer.status_code == 400
+        assert "modle" in answer.json()["detail"]
+    assert site.accesses() == []
+
+
+@pytest.mark.parametrize("type", ["OutcomeObserved", "OversightRecorded", "ExplanationAttached"])
+def test_events_that_name_no_model_cannot_be_filtered_by_one(site: Site, type: str) -> None:
+    body: dict[str, Any] = {"time": RANGE["from"], "prediction": {"id": "p-0"}}
+    body |= {"outcome": "repaid", "action": "override", "explanation": {"method": "shap"}}
+    body |= {"simulated": True}
+    site.log(prediction())
+    site.log({"id": "a", **body}, type=type)
+    for asked, field in (({"model": "credit"}, "model"), ({"version": "1"}, "version")):
+        answer = site.search("audit", type=type, **asked)
+        assert (answer.status_code, answer.json()["field"]) == (400, f"/{field}")
+        assert "filter by integration" in answer.json()["remedy"]
+        counted = site.get("/v1/rollups", **RANGE, step="day", type=type, **asked)
+        assert (counted.status_code, counted.json()["field"]) == (400, field)
+    assert len(site.search("audit", type=type, integration="web").json()["items"]) == 1
+    index = site.log(
+        {"id": "b", **body, "model": {"name": "credit", "version": "1"}}, type=type, by="batch"
+    )
+    for asked in ({"model": "credit"}, {"version": "1"}):
+        rows = site.search("audit", type=type, **asked).json()["items"]
+        assert [row["index"] for row in rows] == [index]
+    assert site.search("audit", type=type, model="credit", version="9").json()["items"] == []
+    assert site.search("audit", type=type, model="credit", integration="web").status_code == 400
+    assert site.get("/v1/rollups", **RANGE, step="day", type=type, model="credit").json()["items"]
+
+
 def test_a_range_is_mandatory(site: Site) -> None:
     assert site.post("/v1/search", {}, "audit").status_code == 400
     assert site.get("/v1/latency").status_code == 400

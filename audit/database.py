@@ -289,7 +289,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         "recursive_triggers=ON",  # without it INSERT OR REPLACE passes by the DELETE trigger
         "foreign_keys=ON",
-        "cache_size=-65536",
+        "cache_size=-32768",
         "wal_autocheckpoint=16000",
         "journal_size_limit=134217728",
         "trusted_schema=OFF",

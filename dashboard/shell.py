@@ -16,7 +16,7 @@ import streamlit as st
 
 from dashboard import answers, frame, looks, states
 from dashboard.client import Api, connect
-from dashboard.errors import DashboardError, SignedOut
+from dashboard.errors import DashboardError, Denied, SignedOut
 from dashboard.frame import Frame
 from dashboard.views import (
     cases_page,
@@ -37,12 +37,16 @@ ASSETS: Final = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One page: `path` is its address, `question` what it answers."""
+    """One page: `path` is its address, `question` what it answers.
+
+    `lists_models` is whether it has nothing to say to who may not see which models there are.
+    """
 
     path: str
     title: str
     question: str
     render: Callable[[Frame], None]
+    lists_models: bool = True
 
 
 VIEWS: Final = (
@@ -54,7 +58,13 @@ VIEWS: Final = (
         "Are we inside the objective; if not, who is slow?",
         latency_page.render,
     ),
-    View("decision", "Decision", "Can it be proved what happened?", decision_page.render),
+    View(
+        "decision",
+        "Decision",
+        "Can it be proved what happened?",
+        decision_page.render,
+        lists_models=False,
+    ),
     View("lineage", "Lineage", "What produced this, what depends on it?", lineage_page.render),
     View(
         "cases",
@@ -118,17 +128,20 @@ def _page(
     if me is None:
         return
     log = _or_default("Ledger", api.log, answers.Log())
-    models = _or_default("Models", api.models, answers.Listing[answers.ModelSeen]()).items
-    integrations = _or_default(
-        "Integrations", api.integrations, answers.Listing[answers.IntegrationSeen]()
-    ).items
+    models, integrations, refusal = _known(api)
+    stopped = refusal if view.lists_models else None
     with st.container(key="head", horizontal=True, vertical_alignment="top"):
         with st.container(key="head-title"):
             frame.title(view.title, view.question, frame.freshness(log, models, now))
         with st.container(key="head-tools", horizontal=True, width="content", gap="small"):
-            share = st.popover("Share", icon=":material/link:", key="share")
+            share = st.popover(
+                "Share", icon=":material/link:", key="share", disabled=stopped is not None
+            )
             with st.popover(me.actor, icon=":material/account_circle:", key="account"):
                 _account(me)
+    if stopped is not None:
+        states.denied(view.title, stopped)
+        return
     span = frame.filter_bar(models, integrations, now)
     current = Frame(api, address, me, log, models, integrations, span, now, pages)
     with share:
@@ -137,6 +150,20 @@ def _page(
         path = "" if view.path == VIEWS[0].path else view.path
         st.code(frame.share_address(current, path, **more), language=None, wrap_lines=True)
     view.render(current)
+
+
+def _known(
+    api: Api,
+) -> tuple[tuple[answers.ModelSeen, ...], tuple[answers.IntegrationSeen, ...], Denied | None]:
+    """Models and integrations, or why this person may not know of any."""
+    try:
+        seen = states.asked("Models", api.models, denied_ok=True)
+    except Denied as refusal:
+        return (), (), refusal
+    integrations = _or_default(
+        "Integrations", api.integrations, answers.Listing[answers.IntegrationSeen]()
+    )
+    return seen.items if seen else (), integrations.items, None
 
 
 def _or_default(panel: str, ask: Callable[[], Answer], default: Answer) -> Answer:

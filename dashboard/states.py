@@ -29,18 +29,25 @@ curl -X POST {api}/v1/predictions \\
        "latency_ms": {{"total": 8.2}}}}'"""
 
 
-def asked(panel: str, ask: Callable[[], Answer], *, missing_ok: bool = False) -> Answer | None:
+def asked(
+    panel: str,
+    ask: Callable[[], Answer],
+    *,
+    missing_ok: bool = False,
+    denied_ok: bool = False,
+) -> Answer | None:
     """The answer, or `None` after a box that says what failed; other panels live on.
 
     A lost session is not a panel's business: `SignedOut` passes through to the shell. With
-    `missing_ok` the caller has something better to say about what is not there.
+    `missing_ok` the caller has something better to say about what is not there, with `denied_ok`
+    about what this person may not see.
     """
     try:
         return ask()
     except SignedOut:
         raise
-    except Missing as failure:
-        if missing_ok:
+    except (Missing, Denied) as failure:
+        if missing_ok if isinstance(failure, Missing) else denied_ok:
             raise
         failed(panel, failure)
         return None

@@ -122,6 +122,31 @@ def test_a_refusal_names_the_role_that_is_needed(
     assert "your role may not see this" in said(app)
 
 
+@pytest.mark.parametrize("name", MAIN)
+def test_who_may_see_no_models_gets_one_panel_with_the_roles_and_no_help_to_begin(
+    name: str, api: FakeApi, page: Open, said: Said
+) -> None:
+    needed = "search metadata needs the role ops or compliance"
+    for route in ("/v1/models", "/v1/integrations", MAIN[name][1]):
+        api.answers[route] = lambda _: problem(403, "Not permitted", needed, "Ask someone.")
+    app = page(name, range="all")
+    assert not app.exception
+    assert said(app).count("your role may not see this") == 1
+    assert said(app).count(needed) == 1
+    assert "No prediction has arrived yet" not in said(app)
+    assert "curl" not in said(app)
+
+
+def test_who_may_see_no_models_may_still_open_a_decision(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    for route in ("/v1/models", "/v1/integrations"):
+        api.answers[route] = lambda _: problem(403, "Not permitted", "needs the role ops")
+    app = page("decision", entry="204117")
+    assert "Proved" in said(app)
+    assert "your role may not see this" not in said(app)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_without_a_session_a_page_shows_the_way_in_and_nothing_else(
     name: str, page: Open, said: Said

@@ -231,10 +231,11 @@ class Trace(Struct, frozen=True):
     """One entry with its proof and story; the trace of an outcome is that of its prediction.
 
     `decision` is None for an entry that is about no known prediction, `leaf` where its bytes are
-    no leaf any more.
+    no leaf any more. `prediction` is the entry of the decision where it is told, else `index` is.
     """
 
     index: int
+    prediction: int | None = None
     verdict: TraceVerdict = TraceVerdict()
     decision: DecisionMade | None = None
     timeline: tuple[Moment, ...] = ()

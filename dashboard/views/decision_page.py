@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import streamlit as st
 
 from dashboard import looks, states, wording
-from dashboard.answers import Check, DecisionMade, Trace
+from dashboard.answers import Check, DecisionMade, Entry, Moment, Trace
 from dashboard.frame import Frame
 from dashboard.looks import Field
 from dashboard.views import finding, proving
 
+# What a person wants to read of an entry about a decision without opening it.
+_TOLD = ("action", "reviewer", "reason_code", "reason", "final_output", "outcome", "label_source")
 _CHECKS = ("hash", "inclusion", "signature", "retention")
 _MEANING = {
     "hash": "sealed payload matches its leaf",
@@ -41,7 +44,7 @@ def render(frame: Frame) -> None:
         return
     trace = _held(frame, entry)
     if trace is not None:
-        _show(frame, trace)
+        _show(frame, trace, entry)
 
 
 def _entry() -> int | None:
@@ -74,7 +77,9 @@ def _held(frame: Frame, entry: int) -> Trace | None:
     return trace
 
 
-def _show(frame: Frame, trace: Trace) -> None:
+def _show(frame: Frame, trace: Trace, entry: int) -> None:
+    decided = trace.index if trace.prediction is None else trace.prediction
+    asked = _asked_about(frame, trace, entry, decided) if entry != decided else None
     st.html(_banner(trace))
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -82,8 +87,27 @@ def _show(frame: Frame, trace: Trace) -> None:
             _decision(trace.decision)
     with right:
         st.html(looks.heading("What happened", "event time, UTC"))
-        st.html(_timeline(frame, trace))
+        st.html(_timeline(trace, entry, asked))
     proving.tabs(frame, trace)
+
+
+def _asked_about(frame: Frame, trace: Trace, entry: int, decided: int) -> Entry | None:
+    """Says that another entry was asked for than the decision shown, and shows that one too."""
+    kind = next((step.type for step in trace.timeline if step.index == entry), "entry")
+    st.html(
+        looks.notice(
+            "acknowledged",
+            f"Entry {entry:,} is an {kind} about the decision in entry {decided:,}, shown here",
+            f"The verdict, the leaf and the proof below are those of entry {trace.index:,}.",
+        )
+    )
+    logged = proving.body_of(frame, entry)
+    if logged is not None:
+        with st.expander(f"Entry {entry:,} as logged"):
+            st.json(msgspec.to_builtins(logged.body), expanded=2)
+            if logged.masked:
+                st.caption("Hidden from your role: " + ", ".join(logged.masked))
+    return logged
 
 
 def _checks(trace: Trace) -> list[tuple[str, Check]]:
@@ -96,7 +120,7 @@ def _banner(trace: Trace) -> str:
         failed = ", ".join(name for name, check in _checks(trace) if check.state == "failed")
         state, title = "failed", f"Not proved: {failed} failed"
     elif all(found == "ok" for found in states_):
-        state, title = "ok", "Proved: this entry is in the ledger, unchanged"
+        state, title = "ok", f"Proved: entry {trace.index:,} is in the ledger, unchanged"
     else:
         open_ = ", ".join(name for name, check in _checks(trace) if check.state != "ok")
         state, title = "unchecked", f"Not fully checked: {open_}"
@@ -186,7 +210,8 @@ def _contribution(value: Any, most: float) -> looks.Text:
     return looks.bar(tone, abs(value) / most * 100, f"{value:+.3f}")
 
 
-def _timeline(frame: Frame, trace: Trace) -> str:
+def _timeline(trace: Trace, entry: int, asked: Entry | None) -> str:
+    """What happened; the entry that was asked for also tells what it holds."""
     return looks.timeline(
         (
             wording.moment(step.time, seconds=True),
@@ -194,13 +219,26 @@ def _timeline(frame: Frame, trace: Trace) -> str:
             looks.join(
                 step.summary,
                 f"by {step.actor}" if step.actor else "",
-                looks.quiet(looks.link("decision", f"entry {step.index:,}", entry=step.index))
-                if step.index != trace.index
-                else looks.quiet("this entry"),
+                _told(asked) if step.index == entry else "",
+                looks.quiet(_place(step, entry)),
                 by=" · ",
             ),
         )
         for step in trace.timeline
         # Who looked has a tab of its own, and would soon outnumber what happened.
         if step.type != "AccessRecorded"
+    )
+
+
+def _place(step: Moment, entry: int) -> looks.Text:
+    if step.index == entry:
+        return "this entry"
+    return looks.link("decision", f"entry {step.index:,}", entry=step.index)
+
+
+def _told(asked: Entry | None) -> str:
+    """What an oversight or outcome says, as far as this person may see it."""
+    body = asked.body if asked is not None and isinstance(asked.body, dict) else {}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {wording.plain(body[name])}" for name in _TOLD if name in body
     )

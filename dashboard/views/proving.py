@@ -50,7 +50,7 @@ def _parsed(frame: Frame, trace: Trace) -> None:
     if made is not None:
         st.json(msgspec.to_builtins(made), expanded=1)
     else:
-        body = _body(frame, trace.index)
+        body = body_of(frame, trace.index)
         if body is not None:
             st.json(msgspec.to_builtins(body.body), expanded=2)
 
@@ -63,8 +63,8 @@ def _clear(name: str, value: Any) -> looks.Text:
     return looks.mono(str(value)) if len(str(value)) > 30 else wording.plain(value)
 
 
-def _body(frame: Frame, index: int) -> Entry | None:
-    """The body of an entry that is no decision, kept like the trace."""
+def body_of(frame: Frame, index: int) -> Entry | None:
+    """One entry as logged; kept like the trace, since asking for it is recorded too."""
     held = st.session_state.get("body")
     if held is not None and held[0] == index:
         kept: Entry = held[1]

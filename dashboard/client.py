@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
@@ -94,7 +94,8 @@ class Api:
 
     # one decision, and what it is connected to
 
-    def search(self, query: Filters) -> answers.Found:
+    def search(self, query: Mapping[str, Any]) -> answers.Found:
+        """What `query` selects. Its ids travel in the body, never in an address."""
         body = {name: value for name, value in query.items() if value is not None}
         return self._post("/v1/search", answers.Found, body)
 
@@ -120,7 +121,7 @@ class Api:
     def _get(self, path: str, shape: type[Answer], query: Filters | None = None) -> Answer:
         return self._read(self._ask("GET", path, query=query), shape)
 
-    def _post(self, path: str, shape: type[Answer], body: Filters) -> Answer:
+    def _post(self, path: str, shape: type[Answer], body: Mapping[str, Any]) -> Answer:
         return self._read(self._ask("POST", path, body=body), shape)
 
     def _ask(
@@ -129,7 +130,7 @@ class Api:
         path: str,
         *,
         query: Filters | None = None,
-        body: Filters | None = None,
+        body: Mapping[str, Any] | None = None,
         timeout: httpx.Timeout = TIMEOUT,
     ) -> httpx.Response:
         headers = {REQUEST_ID: uuid.uuid4().hex[:12]}

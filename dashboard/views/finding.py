@@ -26,14 +26,28 @@ def search(frame: Frame) -> None:
             placeholder="any",
             help="The id under which the integration logged it. Not put into the address.",
         )
+        name = st.text_input(
+            "Reference name",
+            width=170,
+            placeholder="any",
+            help="An id of another system that was logged with the event, such as order.",
+        )
+        value = st.text_input(
+            "Reference value",
+            width=190,
+            placeholder="any",
+            help="Exactly as it was logged. Not put into the address.",
+        )
         kind = st.selectbox("Type", _TYPES, width=210)
         names = ["any", *(item.name for item in frame.integrations)]
         start = names.index(frame.integration) if frame.integration in names else 0
         integration = st.selectbox("Integration", names, index=start, width=190)
         status = st.selectbox("Status", ("any", "ok", "error", "fallback"), width=130)
         asked = st.form_submit_button("Search", type="primary", icon=":material/search:")
-    if asked and producer_id.strip() and integration == "any":
-        st.html(looks.notice("warn", "Choose the integration that logged this id"))
+    reference = {"name": name.strip(), "value": value.strip()}
+    amiss = _amiss(producer_id.strip(), reference, integration) if asked else None
+    if amiss is not None:
+        st.html(looks.notice("warn", amiss))
         asked = False
     query = {
         **frame.query,
@@ -42,6 +56,7 @@ def search(frame: Frame) -> None:
         "limit": _PAGE_ROWS,
         "status": None if status == "any" else status,
         "producer_id": producer_id.strip() or None,
+        "reference": reference if reference["value"] else None,
     }
     if asked:
         st.session_state["searched"] = (query, [None])
@@ -49,6 +64,17 @@ def search(frame: Frame) -> None:
     held = st.session_state.get("searched")
     if held is not None:
         _results(frame, *held)
+
+
+def _amiss(producer_id: str, reference: dict[str, str], integration: str) -> str | None:
+    """What keeps this search from being sent."""
+    if producer_id and integration == "any":
+        return "Choose the integration that logged this id"
+    if bool(reference["name"]) != bool(reference["value"]):
+        return "A reference needs both its name and its value"
+    if producer_id and reference["value"]:
+        return "Search by the producer's id or by a reference, not by both"
+    return None
 
 
 def _results(frame: Frame, query: dict[str, Any], cursors: list[str | None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Query parameters that every page has; what else is in the address belongs to one page.
 SHARED: Final = frozenset({"model", "version", "integration", "range", "from", "to"})
+# How old the newest prediction of a live view may be before its age stands out.
+_FRESH: Final = timedelta(minutes=5)
 # Bounds of the pickers, which know no zones; their labels say UTC.
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -118,10 +120,9 @@ def bounds(span: Span) -> dict[str, str | None]:
 def filter_bar(
     models: tuple[answers.ModelSeen, ...],
     integrations: tuple[answers.IntegrationSeen, ...],
-    now: datetime,
-) -> Span:
-    """The row of filters below the title; returns the range that it stands for."""
-    span = _span(models, now)
+    span: Span,
+) -> None:
+    """The row of filters below the title; `span` is the range that they stand for."""
     with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
         _choice("model", "All models", (model.name for model in models), _forget_version)
         _choice("version", "All versions", _versions(models))
@@ -145,7 +146,6 @@ def filter_bar(
                     min_value=_EARLIEST,
                     max_value=_LATEST,
                 )
-    return span
 
 
 def _choice(
@@ -180,7 +180,8 @@ def _versions(models: tuple[answers.ModelSeen, ...]) -> list[str]:
     ]
 
 
-def _span(models: tuple[answers.ModelSeen, ...], now: datetime) -> Span:
+def span_of(models: tuple[answers.ModelSeen, ...], now: datetime) -> Span:
+    """The range that the address and the filters ask for."""
     firsts = [wording.instant(seen.first) for model in models for seen in model.versions]
     lasts = [wording.instant(seen.last) for model in models for seen in model.versions]
     known = [when for when in firsts if when], [when for when in lasts if when]
@@ -201,9 +202,12 @@ def _naive(text: str | None) -> datetime | None:
 
 
 def freshness(
-    log: answers.Log, models: tuple[answers.ModelSeen, ...], now: datetime
+    log: answers.Log, models: tuple[answers.ModelSeen, ...], span: Span, now: datetime
 ) -> looks.Markup:
-    """When this was asked, how much there is, and how old the newest prediction is."""
+    """When this was asked, how much there is, and how old the newest prediction is.
+
+    An old one stands out only where the range reaches to now: about the past it says nothing.
+    """
     lasts = [seen.last for model in models for seen in model.versions if seen.last]
     newest = max(lasts, key=lambda text: wording.instant(text) or now, default=None)
     parts = [
@@ -211,7 +215,9 @@ def freshness(
         looks.Markup(f"ledger <b>{wording.count(log.size)}</b> entries"),
     ]
     if newest is not None:
-        parts.append(looks.Markup(f"newest prediction <b>{wording.ago(newest, now)}</b>"))
+        told = f"newest prediction <b>{wording.ago(newest, now)}</b>"
+        late = span.end >= now and (wording.instant(newest) or now) < now - _FRESH
+        parts.append(looks.Markup(f'<span class="mw-late">{told}</span>' if late else told))
     return looks.join(*parts, by=" · ")
 
 

@@ -130,9 +130,10 @@ def _page(
     log = _or_default("Ledger", api.log, answers.Log())
     models, integrations, refusal = _known(api)
     stopped = refusal if view.lists_models else None
+    span = frame.span_of(models, now)
     with st.container(key="head", horizontal=True, vertical_alignment="top"):
         with st.container(key="head-title"):
-            frame.title(view.title, view.question, frame.freshness(log, models, now))
+            frame.title(view.title, view.question, frame.freshness(log, models, span, now))
         with st.container(key="head-tools", horizontal=True, width="content", gap="small"):
             share = st.popover(
                 "Share", icon=":material/link:", key="share", disabled=stopped is not None
@@ -142,7 +143,7 @@ def _page(
     if stopped is not None:
         states.denied(view.title, stopped)
         return
-    span = frame.filter_bar(models, integrations, now)
+    frame.filter_bar(models, integrations, span)
     current = Frame(api, address, me, log, models, integrations, span, now, pages)
     with share:
         st.caption("This view with its range pinned. Whoever opens it signs in as themselves.")

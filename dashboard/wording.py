@@ -20,6 +20,7 @@ TONES: Final[dict[str, tuple[str, str]]] = {
     "failed": ("✕", "bad"),
     "insufficient": ("◌", "none"),
     "unknown": ("◌", "none"),
+    "stale": ("◌", "warn"),
     "unchecked": ("◌", "none"),
     "raised": ("▲", "warn"),
     "acknowledged": ("✓", "info"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
+import msgspec
 import streamlit as st
 
 from dashboard import charts, looks, states, wording
@@ -12,7 +15,9 @@ from dashboard.answers import ModelState, Overview, Rollup
 from dashboard.frame import Frame
 from dashboard.looks import Field, Figure
 
-_WORST_FIRST = {"bad": 0, "warn": 1, "unknown": 2, "ok": 3}
+_WORST_FIRST = {"bad": 0, "warn": 1, "stale": 2, "unknown": 3, "ok": 4}
+# A model that was silent for so long before the end of the range is not known to be well.
+_SILENT: Final = timedelta(days=1)
 _SPARKS = 6
 
 
@@ -25,8 +30,8 @@ def render(frame: Frame) -> None:
         frame.empty()
         return
     models = sorted(
-        (model for model in overview.models if _wanted(model, frame)),
-        key=lambda model: (_WORST_FIRST.get(model.status, 2), model.name, model.version),
+        (_aged(model, frame.span.end) for model in overview.models if _wanted(model, frame)),
+        key=lambda model: (_WORST_FIRST.get(model.status, 3), model.name, model.version),
     )
     st.html(_summary(models, overview))
     st.html(looks.figures(_figures(overview, totals, models)))
@@ -72,6 +77,33 @@ def _wanted(model: ModelState, frame: Frame) -> bool:
     return frame.model in {None, model.name} and frame.version in {None, model.version}
 
 
+def _aged(model: ModelState, end: datetime) -> ModelState:
+    """The model as `stale` where its state would be that of long ago, or was never judged.
+
+    Trouble stays trouble, however old it is.
+    """
+    if model.status in {"bad", "warn"}:
+        return model
+    newest = wording.instant(model.last_prediction)
+    silent = newest is None or newest < end - _SILENT
+    if silent or (model.status == "ok" and model.verdict is None):
+        return msgspec.structs.replace(model, status="stale")
+    return model
+
+
+def _newest(model: ModelState) -> str:
+    return (
+        f"newest prediction {wording.moment(model.last_prediction)}"
+        if model.last_prediction
+        else "no prediction"
+    )
+
+
+def _status(model: ModelState) -> looks.Markup:
+    shown = looks.badge(model.status, wording.SAID.get(model.status))
+    return looks.join(shown, looks.quiet(_newest(model))) if model.status == "stale" else shown
+
+
 def _drifted(model: ModelState) -> int | None:
     return len(model.drifted) if isinstance(model.drifted, tuple) else model.drifted
 
@@ -79,6 +111,7 @@ def _drifted(model: ModelState) -> int | None:
 def _summary(models: list[ModelState], overview: Overview) -> str:
     """The answer to the page's question, in one sentence."""
     wrong = [model for model in models if model.status in {"bad", "warn"}]
+    stale = [model for model in models if model.status == "stale"]
     unjudged = [model for model in models if model.status not in {"bad", "warn", "ok"}]
     if wrong:
         worst = wrong[0]
@@ -87,6 +120,10 @@ def _summary(models: list[ModelState], overview: Overview) -> str:
         needs = "needs" if len(wrong) == 1 else "need"
         title = f"{wording.counted(len(wrong), 'model version')} {needs} attention"
         return looks.notice(worst.status, title, told + more)
+    if stale:
+        title = f"No trouble seen, but {wording.counted(len(stale), 'model version')} stale"
+        names = ", ".join(f"{each.name} {each.version} ({_newest(each)})" for each in stale[:3])
+        return looks.notice("stale", title, f"Not known to be well now: {names}.")
     if unjudged:
         title = "No trouble seen, but not everything has been judged"
         names = ", ".join(f"{model.name} {model.version}" for model in unjudged[:3])
@@ -116,6 +153,7 @@ def _figures(overview: Overview, totals: Totals, models: list[ModelState]) -> li
     errors = wording.part(totals.errors, totals.count)
     moved = [model for model in models if model.verdict in {"shift", "fault"}]
     judged = [model for model in models if model.verdict not in {None, "insufficient"}]
+    known = len(judged) == len(models) and not any(model.status == "stale" for model in models)
     verified = overview.verified
     return [
         Figure("Predictions", wording.count(totals.count), "in range"),
@@ -125,7 +163,7 @@ def _figures(overview: Overview, totals: Totals, models: list[ModelState]) -> li
             "Models drifting",
             f"{len(moved)} of {len(models)}",
             f"{len(judged)} judged",
-            "shift" if moved else ("ok" if judged and len(judged) == len(models) else "unknown"),
+            "shift" if moved else ("ok" if judged and known else "unknown"),
         ),
         Figure(
             "Open alerts",
@@ -212,7 +250,7 @@ def _speed(frame: Frame) -> None:
 def _models(frame: Frame, models: list[ModelState]) -> str:
     rows = [
         (
-            looks.badge(model.status, wording.SAID.get(model.status)),
+            _status(model),
             looks.link(
                 "drift",
                 model.name,

@@ -143,8 +143,6 @@ def _headline(model: str, window: Measured) -> str:
 
 
 def _figures(window: Measured) -> list[Figure]:
-    inputs = [column for column in window.columns if column.role == "input"]
-    moved = [column for column in inputs if column.verdict == "shift"]
     outputs = [column for column in window.columns if column.role in {"output", "score"}]
     worst = min(outputs, key=_badness, default=None)
     confirmation = window.confirmation
@@ -154,7 +152,7 @@ def _figures(window: Measured) -> list[Figure]:
         needed = "confirmed" if confirmation.confirmed else f"{confirmation.needed} needed"
     return [
         Figure("Verdict", window.verdict, _label(window), window.verdict),
-        Figure("Inputs drifted", f"{len(moved)} of {len(inputs)}", _faulty(window)),
+        _moved(window),
         Figure(
             "Prediction drift",
             worst.verdict if worst else "not judged",
@@ -174,6 +172,16 @@ def _figures(window: Measured) -> list[Figure]:
             wording.window(window.reference.start, window.reference.end),
         ),
     ]
+
+
+def _moved(window: Measured) -> Figure:
+    """How many inputs moved; none of those that were not judged counts as quiet."""
+    inputs = [column for column in window.columns if column.role == "input"]
+    judged = [column for column in inputs if column.verdict != "insufficient"]
+    if window.verdict == "insufficient" or not judged:
+        return Figure("Inputs drifted", "not judged", "not enough rows", "insufficient")
+    moved = [column for column in judged if column.verdict == "shift"]
+    return Figure("Inputs drifted", f"{len(moved)} of {len(inputs)}", _faulty(window))
 
 
 def _faulty(window: Measured) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.canned_decision import trace
@@ -21,6 +23,10 @@ def test_an_insufficient_window_is_never_green(page: Open, said: Said) -> None:
     assert headline is not None
     assert headline.group(1) == "none"
     assert "not enough rows to judge" in said(app)
+    figure = said(app)[said(app).index("<dt>Inputs drifted") :].split("</div>")[0]
+    assert "not judged" in figure
+    assert "no faults" not in figure
+    assert "0 of" not in figure
 
 
 def test_an_unjudged_model_keeps_the_overview_from_saying_all_is_well(
@@ -37,6 +43,51 @@ def test_an_unjudged_model_keeps_the_overview_from_saying_all_is_well(
     app = page("overview", range="all")
     assert "not everything has been judged" in said(app)
     assert "Nothing needs attention" not in said(app)
+
+
+def calm_overview(api: FakeApi, last: str | None, verdict: str | None) -> None:
+    """One model whose status the API calls ok."""
+    answer = api.answers["/v1/overview"]
+
+    def calm(query: dict[str, str]) -> tuple[int, object]:
+        status, body = answer(query)
+        well = {"status": "ok", "last_prediction": last, "verdict": verdict}
+        body["models"] = [each | well for each in body["models"] if each["version"] == "2"]
+        return status, body | {"alerts_open": 0, "cases_open": 0}
+
+    api.answers["/v1/overview"] = calm
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"),
+    [("2013-12-30T23:00:00Z", "ok"), ("2014-01-01T00:00:00Z", None), (None, "ok")],
+)
+def test_a_silent_or_unjudged_model_is_stale_with_its_newest_prediction_and_not_green(
+    last: str | None, verdict: str | None, api: FakeApi, page: Open, said: Said
+) -> None:
+    calm_overview(api, last, verdict)
+    text = said(page("overview", range="all"))
+    assert "1 model version stale" in text
+    assert "Nothing needs attention" not in text
+    row = text[text.index("Models by status") :].split("</table>")[0]
+    told = f"newest prediction {last[:10]}" if last else "no prediction"
+    assert "stale</span>" in row
+    assert "mw-warn" in row
+    assert told in row
+
+
+def test_a_model_that_was_heard_of_and_judged_is_ok(api: FakeApi, page: Open, said: Said) -> None:
+    calm_overview(api, "2013-12-31T12:00:00Z", "ok")
+    text = said(page("overview", range="all"))
+    assert "Nothing needs attention" in text
+    assert "stale" not in text
+
+
+def test_an_old_newest_prediction_stands_out_only_in_a_range_that_reaches_to_now(
+    page: Open, said: Said
+) -> None:
+    assert 'class="mw-late"' in said(page("drift", range="30d"))
+    assert 'class="mw-late"' not in said(page("drift", range="all"))
 
 
 def test_the_chosen_window_is_the_one_of_the_address(page: Open, said: Said) -> None:
@@ -65,7 +116,8 @@ def test_a_decision_is_proved_with_all_four_checks_and_labels_what_is_simulated(
     app = page("decision", entry="204117")
     assert not app.exception
     text = said(app)
-    assert "Proved: this entry is in the ledger, unchanged" in text
+    assert "Proved: entry 204,117 is in the ledger, unchanged" in text
+    assert "shown here" not in text
     for check in ("hash", "inclusion", "signature", "retention"):
         assert f"<b>{check}</b>" in text
     moment = text[text.index("OversightRecorded") :][:200]
@@ -109,6 +161,31 @@ def test_a_decision_is_asked_for_once_and_again_only_by_verify_again(
     assert traces(api) == 2
 
 
+def test_an_entry_about_a_decision_says_so_and_shows_what_it_holds_itself(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    override = {
+        "action": "override",
+        "reviewer": "supervisor-3",
+        "reason": "the aircraft was swapped",
+        "final_output": "on time",
+    }
+    api.answers["trace"] = lambda _: trace(204_117)
+    api.answers["/v1/entries/204168"] = lambda _: (200, {"index": 204_168, "body": override})
+    app = page("decision", entry="204168")
+    app.run()
+    assert not app.exception
+    text = said(app)
+    told = "Entry 204,168 is an OversightRecorded about the decision in entry 204,117, shown here"
+    assert text.index(told) < text.index("Proved: entry 204,117")
+    moment = text[text.index("<b>OversightRecorded") :].split("</li>")[0]
+    for value in ("supervisor-3", "override", "the aircraft was swapped", "on time", "this entry"):
+        assert value in moment
+    assert "Entry 204,168 as logged" in [each.label for each in app.expander]
+    assert "the aircraft was swapped" in app.json[0].value
+    assert [path for _, path, _, _ in api.asked].count("/v1/entries/204168") == 1
+
+
 def traces(api: FakeApi) -> int:
     return sum(path.endswith("/trace") for _, path, _, _ in api.asked)
 
@@ -127,6 +204,26 @@ def test_a_search_is_sent_only_when_asked_and_its_id_stays_out_of_the_address(
     assert sent[0]["integration"] == "gate-ewr"
     assert "passenger-7" not in str(app.query_params)
     assert len(app.dataframe[0].value) == 20
+
+
+def test_a_reference_is_searched_for_by_name_and_value_and_stays_out_of_the_address(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    app = page("decision", range="all")
+    field = {each.label: each for each in app.text_input}
+    field["Reference name"].set_value("booking")
+    next(button for button in app.button if button.label == "Search").click().run()
+    assert "A reference needs both its name and its value" in said(app)
+    assert not any(path == "/v1/search" for _, path, _, _ in api.asked)
+    field = {each.label: each for each in app.text_input}
+    field["Reference value"].set_value("PNR-7")
+    next(button for button in app.button if button.label == "Search").click().run()
+    [(method, _, sent, _)] = [each for each in api.asked if each[1] == "/v1/search"]
+    assert method == "POST"
+    assert json.dumps(sent["reference"]) == '{"name": "booking", "value": "PNR-7"}'
+    assert "producer_id" not in sent
+    assert "PNR-7" not in str(app.query_params)
+    assert "booking" not in str(app.query_params)
 
 
 def test_the_approval_dialog_says_what_follows_and_sends_nothing_by_itself(

@@ -19,6 +19,7 @@ from audit.governed import Alert, Case, Verdict
 
 MOST = 150
 MOST_DEPTH = 6
+UNSPLIT = "all models of this integration"
 _TOLD = 20
 """Verdicts, alerts and cases told of one version, newest first."""
 
@@ -43,7 +44,10 @@ class Series(Protocol):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One thing. `status` is ok, warn, bad or unknown; `detail` what a panel shows."""
+    """One thing. `status` is ok, warn, bad or unknown (nothing checked it); `detail` for a panel.
+
+    Only what was judged has another status than unknown.
+    """
 
     id: str
     kind: str
@@ -69,13 +73,14 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """All that a graph is made of."""
+    """All that a graph is made of; `statuses` as the overview gives them, by (model, version)."""
 
     series: Sequence[Series]
     versions: Sequence[Released]
     verdicts: Sequence[Verdict] = ()
     alerts: Sequence[Alert] = ()
     cases: Sequence[Case] = ()
+    statuses: Mapping[tuple[str, str], str] = {}
 
 
 def graph(sources: Sources, model: str, version: str | None, depth: int) -> Graph:
@@ -84,7 +89,8 @@ def graph(sources: Sources, model: str, version: str | None, depth: int) -> Grap
     released = {each.version: each for each in sources.versions if each.model == model}
     predicted = [s for s in sources.series if s.type == "PredictionLogged" and s.model == model]
     for name in sorted(released.keys() | {each.version for each in predicted}):
-        _version(whole, model, name, released.get(name))
+        status = sources.statuses.get((model, name), "unknown")
+        _version(whole, model, name, released.get(name), status)
     _traffic(whole, sources.series, predicted)
     _governance(whole, sources, model)
     centre = [
@@ -116,30 +122,32 @@ class _Whole:
         self.edges[source, target, label] = Edge(source, target, label, count)
 
 
-def _version(whole: _Whole, model: str, version: str, released: Released | None) -> None:
+def _version(
+    whole: _Whole, model: str, version: str, released: Released | None, status: str
+) -> None:
     lineage = released.lineage if released else {}
     detail: dict[str, Any] = {"model": model, "version": version}
     if released:
         detail |= {"released": released.time, "index": released.index, **lineage}
         detail |= {"metrics": released.metrics} if released.metrics else {}
-    # A version whose training nobody told us is a broken chain, and must look like one.
-    status = "ok" if lineage.get("training_run") else "warn"
+    if not lineage.get("training_run"):
+        # A broken chain must be told, but says nothing about how the version behaves.
+        detail["origin"] = "nobody told what trained it"
     node = whole.node("version", f"{model} {version}", f"{model} {version}", detail, status)
     run = lineage.get("training_run")
     target = node
     if run:
         facts = {key: lineage[key] for key in ("code_commit",) if lineage.get(key)}
-        target = whole.node("training_run", run, str(run), facts, "ok")
+        target = whole.node("training_run", run, str(run), facts)
         whole.edge(target, node, "trained")
     for dataset in lineage.get("datasets") or []:
         name, digest = dataset.get("name"), dataset.get("digest")
         key = digest or name
-        known = "ok" if digest else "warn"
-        source = whole.node("dataset", f"{key}", str(name), dataset, known)
+        source = whole.node("dataset", f"{key}", str(name), dataset)
         whole.edge(source, target, "trained on")
     if lineage.get("feature_set"):
         name = str(lineage["feature_set"])
-        whole.edge(whole.node("feature_set", name, name, {}, "ok"), node, "features of")
+        whole.edge(whole.node("feature_set", name, name, {}), node, "features of")
 
 
 def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series]) -> None:
@@ -156,41 +164,53 @@ def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series
             "last": rfc3339(max(row.last_us for row in rows)),
         }
         label = counted(count, "prediction")
-        node = whole.node("predictions", f"{model} {version}", label, detail, "ok")
+        node = whole.node("predictions", f"{model} {version}", label, detail)
         whole.edge(f"version:{model} {version}", node, "predicted", count)
         for row in rows:
-            sender = whole.node("integration", row.integration, row.integration, {}, "ok")
+            sender = whole.node("integration", row.integration, row.integration, {})
             whole.edge(sender, node, "logged", row.count)
-        _aftermath(whole, series, (model, version), node, {row.integration for row in rows})
+        _named(whole, series, (model, version), node)
+    _shared(whole, series, predicted)
 
 
-def _aftermath(
-    whole: _Whole,
-    series: Sequence[Series],
-    named: tuple[str, str],
-    predictions: str,
-    integrations: set[str],
+_AFTERMATH = (
+    ("OutcomeObserved", "outcomes", "outcome", "observed"),
+    ("OversightRecorded", "oversight", "review", "reviewed"),
+)
+
+
+def _named(
+    whole: _Whole, series: Sequence[Series], named: tuple[str, str], predictions: str
 ) -> None:
-    """Outcomes and oversight of a version; where they name none, of its integrations."""
-    for type, kind, one, label in (
-        ("OutcomeObserved", "outcomes", "outcome", "observed"),
-        ("OversightRecorded", "oversight", "review", "reviewed"),
-    ):
-        own, shared = 0, dict.fromkeys(sorted(integrations), 0)
-        for row in series:
-            if row.type == type and (row.model, row.version) == named:
-                own += row.count
-            elif row.type == type and row.model == "-" and row.integration in shared:
-                shared[row.integration] += row.count
+    """Outcomes and oversight that name this very version."""
+    for type, kind, one, label in _AFTERMATH:
+        own = sum(r.count for r in series if (r.type, r.model, r.version) == (type, *named))
         if own:
             detail = {"count": own, "model": named[0], "version": named[1]}
-            node = whole.node(kind, " ".join(named), counted(own, one), detail, "ok")
+            node = whole.node(kind, f"version {' '.join(named)}", counted(own, one), detail)
             whole.edge(predictions, node, label, own)
-        for integration, count in shared.items():
-            if count:
-                detail = {"count": count, "integration": integration}
-                node = whole.node(kind, integration, counted(count, one), detail, "ok")
-                whole.edge(predictions, node, label, count)
+
+
+def _shared(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series]) -> None:
+    """Those that name no model: once for each integration, since no clear field splits them.
+
+    Edges to them carry no count: how many belong to which version is not known here.
+    """
+    senders: dict[str, set[str]] = {}
+    for row in predicted:
+        key = f"predictions:{row.model} {row.version}"
+        senders.setdefault(row.integration, set()).add(key)
+    for type, kind, one, label in _AFTERMATH:
+        for integration, sources in sorted(senders.items()):
+            of_these = (type, integration, "-")
+            count = sum(r.count for r in series if (r.type, r.integration, r.model) == of_these)
+            if not count:
+                continue
+            detail = {"count": count, "integration": integration, "covers": UNSPLIT}
+            told = f"{counted(count, one)}, {UNSPLIT}"
+            node = whole.node(kind, f"integration {integration}", told, detail)
+            for source in sorted(sources):
+                whole.edge(source, node, label)
 
 
 def _governance(whole: _Whole, sources: Sources, model: str) -> None:

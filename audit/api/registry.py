@@ -13,7 +13,7 @@ from audit.api.reads import Asked, From, Name, Reads, To, span
 from audit.catalog import Declared, Released
 from audit.counts import SeriesRow
 from audit.errors import NotFound
-from audit.events import SYSTEM, rfc3339
+from audit.events import LATEST_US, SYSTEM, rfc3339
 from audit.governed import Verdict
 from audit.lineage import Graph, Sources
 from audit.overview import GROUPS, Facts, Overview, Verified
@@ -119,6 +119,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
             verdicts=reads.governed.verdicts(model),
             alerts=reads.governed.alerts(),
             cases=reads.governed.cases(),
+            statuses=_statuses(reads),
         )
         found = lineage.graph(sources, model, version, depth)
         if not found.nodes:
@@ -210,6 +211,12 @@ def _integrations(reads: Reads) -> list[IntegrationRow]:
             )
         )
     return items
+
+
+def _statuses(reads: Reads) -> dict[tuple[str, str], str]:
+    """The status that the overview gives each version that ever predicted."""
+    ever = _overview(reads, 0, LATEST_US)
+    return {(each.name, each.version): each.status for each in ever.models}
 
 
 def _overview(reads: Reads, start_us: int, end_us: int) -> Overview:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from audit.catalog import Released
 from audit.governed import Alert, Case, Named, Span, Verdict
 from audit.lineage import MOST, Graph, Sources, graph
@@ -65,8 +67,8 @@ def test_the_chain_runs_from_dataset_to_case_and_on_to_the_next_version() -> Non
         (drift, "alert:a1"),
         ("alert:a1", "case:c1"),
         ("case:c1", "version:credit 2"),
-        ("predictions:credit 1", "oversight:credit 1"),
-        ("predictions:credit 1", "outcomes:web"),
+        ("predictions:credit 1", "oversight:version credit 1"),
+        ("predictions:credit 1", "outcomes:integration web"),
     }
 
 
@@ -90,11 +92,48 @@ def test_depth_counts_edges_from_the_version() -> None:
     assert "dataset:sha256:1" in {node.id for node in drawn(depth=2).nodes}
 
 
-def test_a_version_of_unknown_origin_is_not_ok() -> None:
-    status = {node.id: node.status for node in drawn().nodes}
-    assert status["version:credit 1"] == "ok"
-    assert status["version:credit 2"] == "warn"
+def test_a_version_has_the_status_that_the_overview_gives_it() -> None:
+    judged = msgspec.structs.replace(SOURCES, statuses={("credit", "1"): "bad"})
+    status = {node.id: node.status for node in drawn(sources=judged).nodes}
+    assert status["version:credit 1"] == "bad"
+    assert status["version:credit 2"] == "unknown"
     assert status["drift:credit 1 all 2013-02-01T00:00:00Z"] == "bad"
+
+
+def test_what_nothing_checked_has_no_status() -> None:
+    checked = {"version", "drift", "alert", "case"}
+    others = {node.status for node in drawn(None).nodes if node.kind not in checked}
+    assert others == {"unknown"}
+
+
+def test_a_version_of_unknown_origin_says_so() -> None:
+    detail = {node.id: node.detail for node in drawn().nodes}
+    assert "nobody told" in detail["version:credit 2"]["origin"]
+    assert "origin" not in detail["version:credit 1"]
+
+
+def test_outcomes_that_name_no_model_are_counted_once_for_their_integration() -> None:
+    found = drawn(None)
+    [outcomes] = [node for node in found.nodes if node.kind == "outcomes"]
+    assert outcomes.label == "4 outcomes, all models of this integration"
+    assert outcomes.detail["count"] == 4
+    # The other model of the integration had outcomes too: no version may claim the number.
+    into = [(edge.source, edge.count) for edge in found.edges if edge.target == outcomes.id]
+    assert sorted(into) == [("predictions:credit 1", None), ("predictions:credit 2", None)]
+
+
+def test_outcomes_that_name_their_version_are_counted_for_it_alone() -> None:
+    series = [
+        *SOURCES.series,
+        Row("OutcomeObserved", "web", "credit", "2", 3),
+        Row("OutcomeObserved", "batch", "credit", "2", 2),
+        Row("OutcomeObserved", "web", "other", "1", 50),
+    ]
+    found = drawn(None, sources=msgspec.structs.replace(SOURCES, series=series))
+    own = [edge for edge in found.edges if edge.target == "outcomes:version credit 2"]
+    assert [(edge.source, edge.count) for edge in own] == [("predictions:credit 2", 5)]
+    counts = {node.id: node.detail["count"] for node in found.nodes if node.kind == "outcomes"}
+    assert counts == {"outcomes:version credit 2": 5, "outcomes:integration web": 4}
 
 
 def test_other_models_are_not_in_the_graph() -> None:

@@ -151,6 +151,15 @@ def test_the_overview_is_verified_to_the_size_of_the_log(site: Site) -> None:
     assert found["verified"]["size"] == site.store.reader.size()
 
 
+def test_lineage_and_overview_agree_on_a_version(site: Site) -> None:
+    fill(site)
+    seen = site.get("/v1/overview", "ops", **DAY).json()["models"][0]["status"]
+    nodes = site.get("/v1/lineage", "ops", model="credit").json()["nodes"]
+    drawn = {node["id"]: node["status"] for node in nodes}
+    assert drawn["version:credit 1"] == seen == "bad"
+    assert drawn["predictions:credit 1"] == "unknown"
+
+
 def test_overview_has_no_predictions_outside_its_range(site: Site) -> None:
     fill(site)
     later = {"from": DAY["to"], "to": "2013-01-03T00:00:00Z"}

@@ -1,9 +1,10 @@
 """Faults: what is wrong with the data themselves, found before any test for drift.
 
 Decides when nulls, wrong types, unseen categories, values out of range or a frozen column are too
-many to be chance. A declared limit is taken as it stands; without one the limit is what the
-reference shows, plus a margin of five standard errors and never less than a fixed slack. Details
-name counts and limits, never values, which may be personal.
+many to be chance, and that a column of which nothing could ever be read is a fault of its own:
+nobody can tell drift from it, so it must not pass as calm. A declared limit is taken as it stands;
+without one the limit is what the reference shows, plus a margin of five standard errors and never
+less than a fixed slack. Details name counts and limits, never values, which may be personal.
 """
 
 import math
@@ -25,7 +26,10 @@ _ERRORS: Final = 5.0
 
 
 class Fault(Struct, frozen=True):
-    """`share` of the rows (0…1) is above `limit`; `kind` null, type, unseen, range or constant."""
+    """`share` of the rows (0…1) is above `limit`.
+
+    `kind` is null, type, unseen, range or constant, or absent where no value was ever seen.
+    """
 
     kind: str
     share: float
@@ -45,6 +49,14 @@ def find(rule: ColumnRule, pair: Pair) -> list[Fault]:
             found.append(_unseen(rule.limits, pair))
         found.append(_constant(pair))
     return [fault for fault in found if fault is not None]
+
+
+def unreadable(rule: ColumnRule, pair: Pair) -> Fault:
+    """The fault of a column without one usable value in the reference and in the window."""
+    if any(tally.wrong for tally in pair.tallies):
+        detail = f"no value of {rule.name} was ever {rule.kind}: is the kind right?"
+        return Fault("type", 1.0, 0.0, detail)
+    return Fault("absent", 1.0, 0.0, f"no value of {rule.name} was ever seen: is the name right?")
 
 
 def _limit(declared: float | None, share: float, rows: tuple[int, int], slack: float) -> float:

@@ -1,7 +1,9 @@
 """One window against its reference becomes the body of one DriftMeasured event.
 
 Decides the order: too few rows first, then faults, then Evidently's tests on the columns that are
-left, then the rule over all of them together. Hides which column was tested how. Nothing here
+left, then the rule over all of them together. Decides that lack of data is never "ok": a column
+that the policy names and nobody ever saw is a fault, one with too few rows leaves the window
+insufficient. Hides which column was tested how. Nothing here
 reads a clock that matters, a key or a connection, so a process pool may run it anywhere.
 """
 
@@ -41,6 +43,7 @@ class _Judged:
     showable: frozenset[str]
     faults: list[Fault]
     lacking: str | None = None
+    unreadable: Fault | None = None
     test: str | None = None
     score: float | None = None
     p_test: str | None = None
@@ -102,9 +105,11 @@ def _judge(
     history: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[Body]:
     started = time.perf_counter()
+    # Of all rows: a segment may well be without a column that others fill.
+    unread = {one.name for one in policy.columns if one.declared and _is_unread(one, *sides[ALL])}
     judged = {
         name: [
-            _measured(policy, one, reference, current)
+            _measured(policy, one, reference, current, one.name in unread)
             for one in policy.columns
             if _is_judged(one, reference)
         ]
@@ -129,12 +134,21 @@ def _is_judged(one: ColumnRule, reference: Columns) -> bool:
     return one.declared or column.missing < reference.count
 
 
-def _measured(policy: Policy, one: ColumnRule, reference: Columns, current: Columns) -> _Judged:
+def _is_unread(one: ColumnRule, reference: Columns, current: Columns) -> bool:
+    """Whether neither side holds one value of the column that could be used."""
+    sides = [(side.columns[one.name], side.count) for side in (reference, current)]
+    return all(column.missing + column.wrong == count for column, count in sides)
+
+
+def _measured(
+    policy: Policy, one: ColumnRule, reference: Columns, current: Columns, unread: bool
+) -> _Judged:
     both = pair.pair(reference.columns[one.name], current.columns[one.name])
+    unreadable = faults.unreadable(one, both) if unread else None
+    found_faults = faults.find(one, both) if unreadable is None else [unreadable]
     # The sorted rows are let go of with the column; only what the body tells is kept.
-    judged = _Judged(
-        one, both.tallies, pair.histogram(both), _showable(both), faults.find(one, both)
-    )
+    judged = _Judged(one, both.tallies, pair.histogram(both), _showable(both), found_faults)
+    judged.unreadable = unreadable
     judged.lacking = _lacking(policy, both, bool(judged.faults))
     if judged.lacking is not None or judged.faults:
         return judged
@@ -246,11 +260,15 @@ def _verdict(
         rest = f" {len(by['insufficient'])} of {len(columns)} columns lack rows: {names}."
     if by["fault"]:
         kinds = ", ".join(dict.fromkeys(f.kind for one in by["fault"] for f in one.faults))
-        return "fault", f"The data are at fault ({kinds}) in {_listed(by['fault'])}.{rest}"
+        told = "; ".join(one.unreadable.detail for one in by["fault"][:8] if one.unreadable)
+        told = f": {told}" if told else "."
+        return "fault", f"The data are at fault ({kinds}) in {_listed(by['fault'])}{told}{rest}"
     if by["shift"]:
         return "shift", f"The distribution moved in {_listed(by['shift'])}.{rest}"
-    if by["ok"]:
+    if by["ok"] and not any(one.rule.declared for one in by["insufficient"]):
         return "ok", f"{len(by['ok'])} columns are distributed as in the reference.{rest}"
+    if by["ok"]:
+        return "insufficient", f"Not every column of the policy could be judged.{rest}"
     return "insufficient", f"No column could be judged.{rest}"
 
 

@@ -81,8 +81,12 @@ def predict(
     version: str = "1",
     integration: str = "tower",
     missing: int = 0,
+    turned: bool = False,
 ) -> list[str]:
-    """Log a day's predictions whose `delay` lies about `level`; return their ids."""
+    """Log a day's predictions whose `delay` lies about `level`; return their ids.
+
+    Every second output is "late", from the second row on, or from the first if `turned`.
+    """
     events, ids = [], []
     for row in range(rows):
         at_us = START_US + day * DAY_US + row * (DAY_US // rows)
@@ -93,7 +97,7 @@ def predict(
             "time": rfc3339(at_us),
             "model": {"name": MODEL, "version": version},
             "inputs": {"delay": delay},
-            "output": "late" if row % 2 else "on time",
+            "output": "late" if row % 2 != turned else "on time",
         }
         events.append(event_of("PredictionLogged", integration, body))
         ids.append(id)

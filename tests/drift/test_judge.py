@@ -125,9 +125,81 @@ def test_a_column_without_twenty_rows_for_each_category_is_insufficient() -> Non
     reference = many(1, 10_000)
     few = judge(SMALL, WINDOW, reference, many(2, 900))
     assert named(few, "c0")["verdict"] == "insufficient"
-    assert few["verdict"] == "ok"
+    assert few["verdict"] == "insufficient"
     assert "1 of 4 columns lack rows: c0." in few["reason"]
     assert named(judge(SMALL, WINDOW, reference, many(3, 2_000)), "c0")["verdict"] == "ok"
+
+
+def test_a_column_that_never_existed_is_a_fault_though_all_others_are_calm() -> None:
+    random = np.random.default_rng(1)
+    typo = policy("n0", "n1", "c0", "namuont", "ckarrier")
+
+    def side(seed: int, count: int) -> Columns:
+        nothing = Categorical(np.full(count, MISSING, np.int32), ())
+        absent: dict[str, Column] = {"namuont": Numeric(np.full(count, np.nan))}
+        return rows(seed, count, absent | {"ckarrier": nothing})
+
+    body = judge(typo, WINDOW, side(1, 10_000), side(2, 1_000))
+    assert (body["verdict"], body["faulty"]) == ("fault", ["namuont", "ckarrier"])
+    assert "no value of namuont was ever seen: is the name right?" in body["reason"]
+    assert "no value of ckarrier was ever seen: is the name right?" in body["reason"]
+    assert [fault["kind"] for fault in named(body, "namuont")["faults"]] == ["absent"]
+    assert named(body, "n0")["verdict"] == "ok"
+    assert body["confirmation"]["seen"] == 0
+    assert judge(typo, WINDOW, side(1, 10_000), side(2, 199))["verdict"] == "insufficient"
+    text = rows(3, 1_000, {"n0": Numeric(np.full(1_000, np.inf))})
+    wrong = judge(SMALL, WINDOW, text, text)
+    assert (wrong["verdict"], wrong["faulty"]) == ("fault", ["n0"])
+    assert "no value of n0 was ever numeric: is the kind right?" in wrong["reason"]
+    values = Numeric(random.normal(size=1_000))
+    new = judge(
+        typo,
+        WINDOW,
+        side(1, 10_000),
+        rows(
+            2,
+            1_000,
+            {"namuont": values} | {"ckarrier": Categorical(np.zeros(1_000, np.int32), ("a",))},
+        ),
+    )
+    assert (new["verdict"], new["faulty"]) == ("insufficient", [])
+    assert "2 of 5 columns lack rows: namuont, ckarrier." in new["reason"]
+
+
+def test_an_undeclared_output_without_values_leaves_the_window_ok() -> None:
+    assert judge(SMALL, WINDOW, REFERENCE, rows(2, 1_000))["verdict"] == "ok"
+
+
+def test_too_few_rows_of_one_column_do_not_hide_a_shift_of_another() -> None:
+    sparse = np.full(10_000, np.nan)
+    sparse[:150] = np.random.default_rng(1).normal(size=150)
+    reference = rows(1, 10_000, {"n2": Numeric(sparse)})
+    body = judge(SMALL, WINDOW, reference, moved(2, 1_000, 3.0))
+    assert (body["verdict"], body["drifted"]) == ("shift", ["n1"])
+    assert "1 of 4 columns lack rows: n2." in body["reason"]
+    calm = judge(SMALL, WINDOW, reference, rows(2, 1_000))
+    assert calm["verdict"] == "insufficient"
+    assert "n2" in calm["reason"]
+
+
+def test_a_column_that_only_some_segments_fill_is_no_fault_of_the_others() -> None:
+    flights = parse(
+        "{kind: policy, model: m, reference: {trailing: 30d}, window: month,"
+        " columns: {delay: {kind: numeric}}, segments: [{field: inputs.origin}]}"
+    )
+    random = np.random.default_rng(1)
+
+    def read(count: int) -> Columns:
+        lines = [flight("JFK", random.normal()) for _ in range(count)]
+        lines += [json.dumps({"id": "1", "inputs": {"origin": "LGA"}}).encode()] * count
+        return columns.read(flights, lines)
+
+    bodies = judge_segments(flights, WINDOW, read(1_000), read(500), version="1")
+    assert {body["segment"]: body["verdict"] for body in bodies} == {
+        "all": "ok",
+        "inputs.origin=JFK": "ok",
+        "inputs.origin=LGA": "insufficient",
+    }
 
 
 def test_a_column_of_ids_is_insufficient_and_not_quietly_fine() -> None:

@@ -70,4 +70,4 @@ def test_requests_made_from_the_document_find_no_surprise(site: Site) -> None:
             case.validate_response(answer, checks=CHECKS)
 
         ask()
-    assert statuses[200] > 10, statuses
+    assert statuses[200] > 0, statuses

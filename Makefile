@@ -24,9 +24,9 @@ run: environment
 	$(BIN)/modelwitness demo $(ARGS)
 
 test: environment
-	# The browser tests apart: Playwright leaves an event loop running in its process.
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e $(ARGS)
-	$(BIN)/pytest tests/e2e $(ARGS)
+	# The pages apart: Playwright leaves an event loop behind in its process, Streamlit another __main__.
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/dashboard $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile tests/dashboard tests/e2e $(ARGS)
 
 check: environment
 	$(BIN)/ruff format --check .

@@ -172,11 +172,18 @@ def checked_name(name: str) -> str:
     return name
 
 
-@lru_cache(maxsize=64)
 def _decoder(type: str) -> Callable[[bytes | msgspec.Raw], msgspec.Struct]:
-    if type not in EVENT_TYPES:
+    decoder = _DECODERS.get(type)
+    if decoder is None:
         raise Rejected("the event type is unknown", field="/type", remedy="Use a documented type.")
-    return msgspec.json.Decoder(BODIES.get(type, SystemBody)).decode
+    return decoder
+
+
+# Made here and not when first needed: msgspec 0.22 may crash where several threads at once make
+# the first decoder of a struct.
+_DECODERS: dict[str, Callable[[bytes | msgspec.Raw], msgspec.Struct]] = {
+    type: msgspec.json.Decoder(BODIES.get(type, SystemBody)).decode for type in EVENT_TYPES
+}
 
 
 def _rejected(type: str, error: msgspec.ValidationError) -> Rejected:

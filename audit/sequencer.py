@@ -110,15 +110,16 @@ class Sequencer(Ledger):
 
     def _prepare_all(self) -> None:
         while group := self._next_group():
-            if self._tip is None:
+            with self._changed:
+                tip, ahead = self._tip, list(self._ahead)
+            if tip is None:
                 self._append_alone(group)
                 continue
             try:
-                ahead = list(self._ahead)
                 with self._database.reading() as connection:
                     prepared = self._preparer.prepare(
                         connection,
-                        self._tip,
+                        tip,
                         _events(group),
                         [each.prepared for each in ahead],
                     )
@@ -126,7 +127,9 @@ class Sequencer(Ledger):
                 self._await_commits()
                 self._append_alone(group)
                 continue
-            if ahead or self._backlog() >= WORTH_PREPARING:
+            with self._changed:
+                many = self._backlog() >= WORTH_PREPARING
+            if ahead or many:
                 self._hand_over(_Ahead(group, prepared))
             else:
                 self._commit_here(_Ahead(group, prepared))

@@ -10,7 +10,7 @@ from tests.audit.reading import Site, Turned, site_of
 from tests.audit.stores import checked
 from tests.collector.conftest import House
 
-EVER = {"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}
+EVER = {"from": "1970-01-01T00:00:00Z", "to": "9998-12-31T23:59:59Z"}
 TRACED = 60
 """Entries whose trace is asked for, spread over all: each asking is an entry itself."""
 

@@ -96,6 +96,7 @@ def test_a_search_leads_to_a_decision_with_its_proof_and_to_who_looked(
     # The grid is drawn: its first row's box is at this place, below a layer that takes the click.
     page.get_by_test_id("stDataFrame").first.click(position={"x": 14, "y": 54}, force=True)
     page.get_by_role("heading", name="Proved").wait_for()
+    page.get_by_text("OversightRecorded").first.wait_for()
     text = person.text()
     assert "OversightRecorded" in text
     assert "simulated" in text

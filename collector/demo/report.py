@@ -4,7 +4,9 @@ Decides wording only. Every number comes from the API or from the comparison; wh
 is called simulated.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -64,8 +66,8 @@ def tell(
         f"\n[bold]Look at it:[/]    {settings.dashboard}", highlight=False, soft_wrap=True
     )
     console.print(
-        f"[bold]Verify it:[/]     modelwitness verify {settings.api}/log/main "
-        f"--vkey '{settings.vkey}'   ({entries:,} entries)",
+        f"[bold]Verify it[/] ({entries:,} entries):\n"
+        f"{_program()} verify {settings.api}/log/main --vkey '{settings.vkey}'",
         highlight=False,
         soft_wrap=True,
     )
@@ -106,3 +108,12 @@ def _compared(found: Comparison | None) -> str:
         f"{found.brier[0]:.4f} to {found.brier[1]:.4f} "
         f"(better by {found.gain:.4f} ± {found.margin:.4f}, 95 %)."
     )
+
+
+def _program() -> str:
+    """How this program is called from here, as a shell would find it."""
+    beside = Path(sys.executable).parent / "modelwitness"
+    try:
+        return str(beside.relative_to(Path.cwd()))
+    except ValueError:
+        return str(beside)

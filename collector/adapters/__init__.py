@@ -1,0 +1,1 @@
+"""Wire formats of senders, one pure function each; `collector.adapters.registry` names them."""

@@ -1,0 +1,1 @@
+"""Integrations: declarations, how senders prove who they are, and the way in for them."""

@@ -85,3 +85,16 @@ class NotFound(AuditError):
 
 class Denied(AuditError):
     """The caller may not do this."""
+
+
+class Unreachable(AuditError):
+    """An address may not be called, or its name leads nowhere.
+
+    `final` says that trying again as it stands cannot help.
+    """
+
+    final: bool
+
+    def __init__(self, what: str, *, final: bool = False) -> None:
+        super().__init__(what)
+        self.final = final

@@ -27,6 +27,9 @@ class AuditSettings(BaseSettings):
     new_root_key: SecretStr | None = None
     """Base64 of 32 bytes: what `keys rotate root` puts in the place of `root_key`."""
 
+    outgoing_allowed: str = ""
+    """Hosts, numbers and networks in private ranges that may be called, parted by commas."""
+
     @classmethod
     def of(cls, data: Path, database: str = "") -> Self:
         """Return the settings with these two given and the rest from the environment."""

@@ -1,30 +1,27 @@
 """One signed HTTP request to an address that a policy names.
 
 Decides what goes over the wire: a CloudEvent in structured JSON, signed by Standard Webhooks
-(webhook-id, webhook-timestamp, webhook-signature), no redirect followed, no proxy of the
-environment used, and only the status of the answer read. Decides where it may go: an address on
-this machine only when the policy's address itself says so (`localhost` or a loopback number); a
-name that merely resolves there is refused, as is a link-local one (where clouds keep their
-credentials), and the connection goes to the very address that was checked.
+(webhook-id, webhook-timestamp, webhook-signature), and only the status of the answer read. Where
+it may go is decided by `audit.outgoing`; a policy is written by the operator, so an address on
+this machine or in its network may be called where the policy says so itself.
 Hides how references to addresses and secrets (`env:NAME`, `file:PATH`) are resolved.
 """
 
 import binascii
 import os
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import httpx
 from standardwebhooks.webhooks import Webhook
 
+from audit.errors import Unreachable
+from audit.outgoing import Outgoing
 from drift.errors import Undeliverable
 
 MEDIA_TYPE = "application/cloudevents+json"
 MOST_SECRET = 4096
-Address = IPv4Address | IPv6Address
 
 
 def resolve_reference(reference: str, environment: Mapping[str, str] | None = None) -> str:
@@ -68,69 +65,27 @@ def sign(secret: str, message: str, at_us: int, body: bytes) -> dict[str, str]:
     }
 
 
-def deliver(url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> int:
+def deliver(
+    outgoing: Outgoing, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+) -> int:
     """POST once and return the status, which is 2xx.
 
     Raises `Undeliverable` for any other status, a refused address, or no answer within
-    `timeout` seconds; final where the receiver says that it is gone for good (410).
+    `timeout` seconds; final where the receiver says that it is gone for good (410), and where
+    the address may never be called.
     """
-    target, host, name = _pinned(url)
     try:
         with (
-            httpx.Client(
-                timeout=timeout, follow_redirects=False, trust_env=False, verify=True
-            ) as client,
-            client.stream(
-                "POST",
-                target,
-                headers={**headers, "host": host},
-                content=body,
-                extensions={"sni_hostname": name},
-            ) as response,
+            outgoing.client(timeout, written_by_operator=True) as client,
+            client.stream("POST", url, headers=headers, content=body) as response,
         ):
             status = response.status_code
+    except Unreachable as error:
+        raise Undeliverable(str(error), final=error.final) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Undeliverable("the address is no URL", final=True) from error
     except httpx.HTTPError as error:
         raise Undeliverable(f"no answer: {type(error).__name__}") from error
     if not 200 <= status < 300:
         raise Undeliverable(f"the receiver answered {status}", final=status == 410)
     return status
-
-
-def _pinned(url: str) -> tuple[httpx.URL, str, str]:
-    """Return the URL with the checked number in place of its name, the Host header, the name."""
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise Undeliverable("the address is no URL", final=True) from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
-        raise Undeliverable("the address is no http(s) URL without credentials", final=True)
-    port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    explicit = explicitly_local(parsed.host)
-    try:
-        found = socket.getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Undeliverable("the name in the address does not resolve") from error
-    for *_, address in found:
-        number = ip_address(str(address[0]).partition("%")[0])
-        if allowed(number, explicit=explicit):
-            return parsed.copy_with(host=str(number)), parsed.netloc.decode(), parsed.host
-    raise Undeliverable(
-        "the address leads to this machine or to a link-local one without saying so", final=True
-    )
-
-
-def explicitly_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def allowed(number: Address, *, explicit: bool) -> bool:
-    if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
-        number = number.ipv4_mapped
-    if number.is_loopback:
-        return explicit
-    return not (number.is_link_local or number.is_multicast or number.is_unspecified)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from audit.clock import Clock
 from audit.events import rfc3339
+from audit.outgoing import Outgoing
 from audit.store import Store
 from drift import delivery, steps
 from drift.alerts import SCHEDULER, alert_id, series_key, settled, system_event
@@ -55,6 +56,7 @@ class Outbox:
         self._clock = clock
         self._holder = holder
         self._environment = environment
+        self._outgoing = Outgoing.of(store.settings.outgoing_allowed)
 
     def offer(self, case: Case) -> None:
         """Put an approved case in the outbox, unless it is there, dispatched or dead."""
@@ -121,7 +123,9 @@ class Outbox:
         secret = delivery.resolve_reference(retrain.secret, self._environment)
         body = message(case, self._store.ledger.origin)
         headers = delivery.sign(secret, case.id, self._clock(), body)
-        status = delivery.deliver(url, headers, body, self._settings.deliver_timeout)
+        status = delivery.deliver(
+            self._outgoing, url, headers, body, self._settings.deliver_timeout
+        )
         return {"attempts": attempt, "status": status, "webhook": case.id}
 
     def _retrain(self, case: Case) -> Retrain:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from audit.clock import system_clock
+from audit.outgoing import Outgoing
 from audit.store import Store
 from drift import delivery, outbox, steps
 from drift.alerts import Alert
@@ -285,25 +285,25 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
 )
 def test_addresses_that_no_retrainer_has_are_refused_for_good(url: str) -> None:
     with pytest.raises(Undeliverable) as refused:
-        delivery.deliver(url, {}, b"", 1)
+        delivery.deliver(Outgoing(), url, {}, b"", 1)
     assert refused.value.final
 
 
 def test_a_name_that_leads_to_this_machine_is_refused_unless_it_says_so(
     receiver: Receiver,
 ) -> None:
-    for number in map(ip_address, ("127.0.0.1", "::1", "::ffff:127.0.0.1")):
-        assert delivery.allowed(number, explicit=True)
-        assert not delivery.allowed(number, explicit=False)
-    assert delivery.explicitly_local("localhost")
-    assert delivery.explicitly_local("127.8.8.8")
-    assert not delivery.explicitly_local("name.example")
-    assert delivery.deliver(receiver.url, {}, b"{}", 5) == 202
+    outgoing = Outgoing(resolve=lambda _host, _port: ["127.0.0.1"])
+    assert delivery.deliver(outgoing, receiver.url, {}, b"{}", 5) == 202
+    named = receiver.url.replace("127.0.0.1", "name.example")
+    with pytest.raises(Undeliverable) as refused:
+        delivery.deliver(outgoing, named, {}, b"{}", 5)
+    assert refused.value.final
+    assert len(receiver.heard) == 1
 
 
 def test_nobody_listening_may_be_tried_again() -> None:
     with pytest.raises(Undeliverable) as refused:
-        delivery.deliver("http://127.0.0.1:9/", {}, b"", 1)
+        delivery.deliver(Outgoing(), "http://127.0.0.1:9/", {}, b"", 1)
     assert not refused.value.final
 
 

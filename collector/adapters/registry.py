@@ -1,0 +1,26 @@
+"""The wire formats that this collector reads, by name.
+
+Decides which adapters exist: an explicit list, sorted by name, so that a declaration can name no
+other and nothing is found by scanning. A module with one format exports `ADAPTER`, with several
+`ADAPTERS`; one import and one line here make them known.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from collector.adapters.wire import Adapter
+
+_KNOWN: tuple[Adapter, ...] = (
+    # one line for each module, in order: `*salesforce.ADAPTERS,` or `zendesk.ADAPTER,`
+)
+
+
+def by_name(known: tuple[Adapter, ...]) -> Mapping[str, Adapter]:
+    """Return adapters by name, sorted; raises `ValueError` where two share one."""
+    found = {each.name: each for each in sorted(known, key=lambda each: each.name)}
+    if len(found) != len(known):
+        raise ValueError("two adapters have the same name")
+    return MappingProxyType(found)
+
+
+ADAPTERS = by_name(_KNOWN)

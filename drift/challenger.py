@@ -21,6 +21,7 @@ from drift import steps
 from drift.alerts import SCHEDULER
 from drift.cases import Case, Span
 from drift.dataset import Labelled
+from drift.hearing import Hearing
 from drift.labels import Recorder, Window, labelled, merged
 from drift.policy import Policy
 from drift.projection import retraining
@@ -39,12 +40,14 @@ _stable = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Measure(Struct, frozen=True):
-    """The error of one version on labelled rows."""
+    """The error of one version on labelled rows; the last two as `drift.hearing` counts them."""
 
     version: str
     error: float
     rows: int
     windows: tuple[Span, ...]
+    not_used: dict[str, dict[str, int]] = {}
+    contradicted: int = 0
 
 
 class _Measured(Struct, frozen=True):
@@ -89,7 +92,7 @@ class Challenger:
         latest = (verdict.window,)
 
         def measured(version: str, windows: tuple[Span, ...]) -> _Measured | None:
-            found = self._measure(case, version, windows, numeric)
+            found = self._measure(case, version, windows, numeric, Hearing.under(policy))
             enough = found is not None and found.measure.rows >= policy.minimum_rows
             return found if enough else None
 
@@ -142,13 +145,23 @@ class Challenger:
             self._close(case, "unproven", f"{conclusion}; {reason}")
 
     def _measure(
-        self, case: Case, version: str, windows: Sequence[Span], numeric: bool
+        self,
+        case: Case,
+        version: str,
+        windows: Sequence[Span],
+        numeric: bool,
+        hearing: Hearing,
     ) -> _Measured | None:
         wrong, rows, fingerprint = 0.0, 0, 0
         for span in windows:
             window = Window(case.model, version, span, case.id)
             for row in labelled(
-                self._store.reader, self._access, self._principal, "judge_candidate", window
+                self._store.reader,
+                self._access,
+                self._principal,
+                "judge_candidate",
+                window,
+                hearing,
             ):
                 error = _error(row.prediction.get("output"), row.label, numeric)
                 if error is not None:
@@ -157,7 +170,8 @@ class Challenger:
                     fingerprint += _fingerprint(row)
         if not rows:
             return None
-        return _Measured(Measure(version, wrong / rows, rows, tuple(windows)), fingerprint)
+        measure = Measure(version, wrong / rows, rows, tuple(windows), **hearing.told)
+        return _Measured(measure, fingerprint)
 
     def _open_case(self, model: str) -> Case | None:
         marker = retraining(self._store.documents.get("retraining", model))

@@ -1,16 +1,16 @@
 """Labels: what really happened to predictions, joined to them whenever it was said.
 
-Decides that the truth observed (an outcome) goes before a person's correction, and the newest of
-each before older ones; that a data set holds the columns which the policy names, the label and
-the entry's index, and nothing else of a prediction; and what is on the ledger before it leaves:
-the access to each window and to what was said of its predictions, then LabelsExported with digest,
-rows, query and entries, by which an erasure later finds what was delivered. The data set is made
-in memory and never lies on a disk.
+Decides that a data set holds the columns which the policy names, the label and the entry's index,
+and nothing else of a prediction, and that it tells what was not used and what was contradicted; and
+what is on the ledger before it leaves: the access to each window and to what was said of its
+predictions, then LabelsExported with digest, rows, query and entries, by which an erasure later
+finds what was delivered. The data set is made in memory and never lies on a disk. Whose word counts
+is decided in `hearing`.
 """
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -29,6 +29,7 @@ from drift.cases import Case, Span
 from drift.dataset import DataSet, Labelled
 from drift.duty import LOGGED
 from drift.errors import Unknown
+from drift.hearing import UNLISTED, Hearing
 from drift.policy import parse
 
 BATCH = 1_000
@@ -84,20 +85,20 @@ class Export:
         return f"sha-256=:{b64encode(raw).decode()}:"
 
 
-class _Said(Struct, frozen=True):
-    """What outcomes and oversight say about a prediction."""
-
-    outcome: Any = None
-    action: str = ""
-    final_output: Any = None
-
-
 class _Known(Struct, frozen=True):
     id: str
 
 
+_decode_known = msgspec.json.Decoder(_Known).decode
+
+
 def labelled(
-    reader: Reader, access: Recorder, principal: Principal, action: str, window: Window
+    reader: Reader,
+    access: Recorder,
+    principal: Principal,
+    action: str,
+    window: Window,
+    hearing: Hearing,
 ) -> Iterator[Labelled]:
     """Yield the labelled predictions of a window by event time; those without a label are left out.
 
@@ -114,23 +115,24 @@ def labelled(
     span = window.span
     rows = reader.window(LOGGED, window.model, window.version, micros(span.start), micros(span.end))
     while batch := list(islice(rows, BATCH)):
-        yield from _joined(reader, [each for each in batch if not each.erased], seen)
+        yield from _joined(reader, [each for each in batch if not each.erased], seen, hearing)
 
 
 def _joined(
-    reader: Reader, predictions: Sequence[Opened], seen: Callable[[Sequence[int]], None]
+    reader: Reader,
+    predictions: Sequence[Opened],
+    seen: Callable[[Sequence[int]], None],
+    hearing: Hearing,
 ) -> Iterator[Labelled]:
     about = reader.about_each(
-        [
-            (each.leaf.integration, msgspec.json.decode(each.body, type=_Known).id)
-            for each in predictions
-        ]
+        [(each.leaf.integration, _decode_known(each.body).id) for each in predictions]
     )
     wanted = sorted({index for indexes in about for index in indexes})
     seen(wanted)
     said = dict(zip(wanted, reader.open(wanted), strict=True))
     for prediction, indexes in zip(predictions, about, strict=True):
-        found = _label(said[index] for index in indexes)
+        own = prediction.leaf.integration
+        found = hearing.label(own, (said[index] for index in indexes))
         if found is not None:
             label, source, index = found
             yield Labelled(
@@ -141,24 +143,6 @@ def _joined(
                 source,
                 index,
             )
-
-
-def _label(said: Iterable[Opened]) -> tuple[Any, str, int] | None:
-    best: tuple[tuple[int, int, int], tuple[Any, str, int]] | None = None
-    for each in said:
-        if each.erased:
-            continue
-        leaf = each.leaf
-        if leaf.type == "OutcomeObserved":
-            label, source = msgspec.json.decode(each.body, type=_Said).outcome, "outcome"
-        elif leaf.type == "OversightRecorded" and leaf.status in {"correct", "override"}:
-            label, source = msgspec.json.decode(each.body, type=_Said).final_output, "correction"
-        else:
-            continue
-        rank = (int(source == "outcome"), leaf.event_us, leaf.index)
-        if label is not None and (best is None or rank > best[0]):
-            best = (rank, (label, source, leaf.index))
-    return None if best is None else best[1]
 
 
 def export(
@@ -181,11 +165,14 @@ def export(
     policy = parse(document.text)
     size = store.reader.size()
     table = DataSet(policy, most_bytes)
+    hearing = Hearing.under(policy)
     for span in merged(case.windows):
         window = Window(case.model, case.version, span, case.id)
-        table.add(labelled(store.reader, access, principal, "labelled_export", window))
+        rows = labelled(store.reader, access, principal, "labelled_export", window, hearing)
+        table.add(rows)
     if not table.rows:
-        raise Unknown("no prediction in the windows of the case has a label yet")
+        unlisted = f" ({hearing.unlisted.total()} not used: {UNLISTED})" if hearing.unlisted else ""
+        raise Unknown(f"no prediction in the windows of the case has a label yet{unlisted}")
     query = {
         "windows": [msgspec.to_builtins(span) for span in merged(case.windows)],
         "columns": [rule.name for rule in policy.columns],
@@ -197,6 +184,7 @@ def export(
         "log": store.ledger.origin,
         "tree_size": size,
         "query": query,
+        **hearing.told,
     }
     parquet = table.parquet(lineage)
     digest = f"sha256:{hashlib.sha256(parquet).hexdigest()}"

@@ -14,6 +14,8 @@ resolved by the process that uses them.
       dep_delay: {kind: numeric, limits: {null: 0.2, range: [-100, 2000]}, unit: minutes}
       carrier: {kind: categorical}
     output: {kind: categorical}
+    labels: {from: [arrivals-office]}     # whose outcomes count beside the predicting integration's
+    releases: {from: [model-registry]}    # whose versions count beside the retrainer's
 """
 
 import hashlib
@@ -31,6 +33,7 @@ KINDS: Final = ("numeric", "categorical")
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
 MAX_COLUMNS: Final = 2_000
+MAX_SOURCES: Final = 64
 _name = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _secret = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
 _environment = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -108,6 +111,8 @@ class Policy(Struct, frozen=True):
 
     `window` is a calendar unit or a fixed length ("6h"); a window is judged once the watermark
     has passed its end by `lateness_us`. `segments` are paths into the body, judged apart.
+    `labels_from` and `releases_from` name integrations that are believed about outcomes and new
+    versions, beside those that predict.
     """
 
     model: str
@@ -120,6 +125,8 @@ class Policy(Struct, frozen=True):
     rule: Rule = Rule()
     segments: tuple[tuple[str, ...], ...] = ()
     actions: Actions = Actions()
+    labels_from: tuple[str, ...] = ()
+    releases_from: tuple[str, ...] = ()
 
     @property
     def canonical(self) -> bytes:
@@ -159,13 +166,24 @@ def parse(text: str) -> Policy:
     segments = _segments(top.take("segments"))
     actions = _actions(top.section("actions", "alert", "retrain"))
     return Policy(
-        model, reference, window, columns, owner, lateness or 0, minimum, rule, segments, actions
+        model=model,
+        reference=reference,
+        window=window,
+        columns=columns,
+        owner=owner,
+        lateness_us=lateness or 0,
+        minimum_rows=minimum,
+        rule=rule,
+        segments=segments,
+        actions=actions,
+        labels_from=_sources(top.section("labels", "from")),
+        releases_from=_sources(top.section("releases", "from")),
     )
 
 
 _TOP = (
     "kind", "model", "owner", "reference", "window", "lateness", "minimum_rows", "columns",
-    "output", "score", "rule", "segments", "actions",
+    "output", "score", "rule", "segments", "actions", "labels", "releases",
 )  # fmt: skip
 _COLUMN = ("kind", "threshold", "limits", "unit", "field")
 _LIMITS = {
@@ -288,6 +306,20 @@ def _segments(value: object) -> tuple[tuple[str, ...], ...]:
     if len(set(fields)) < len(fields):
         raise BadPolicy("segments", "names a field twice", "keep one of them")
     return tuple(fields)
+
+
+def _sources(section: Section | None) -> tuple[str, ...]:
+    """Names of integrations, in one order however they were written."""
+    if section is None:
+        return ()
+    place = section.at("from")
+    names = section.required("from", "write {from: [name-of-an-integration]}")
+    if not isinstance(names, list) or not 0 < len(names) <= MAX_SOURCES:
+        raise BadPolicy(place, "is no short list", f"name 1…{MAX_SOURCES} integrations")
+    found = [_clear_name(name, f"{place}[{at}]") for at, name in enumerate(names)]
+    if len(set(found)) < len(found):
+        raise BadPolicy(place, "names an integration twice", "keep one of them")
+    return tuple(sorted(found))
 
 
 def _path(text: str, place: str) -> tuple[str, ...]:

@@ -106,9 +106,15 @@ def predict(
 
 
 def observe(
-    store: Store, ids: Sequence[str], label: Any, *, at: str, integration: str = "tower"
+    store: Store,
+    ids: Sequence[str],
+    label: Any,
+    *,
+    at: str,
+    integration: str = "tower",
+    of: str | None = None,
 ) -> None:
-    """Log the outcome of predictions."""
+    """Log the outcome of predictions; they are those of `of`, or of the same integration."""
     store.ledger.append(
         [
             event_of(
@@ -117,7 +123,7 @@ def observe(
                 {
                     "id": f"outcome-{id}-{at}",
                     "time": at,
-                    "prediction": {"id": id},
+                    "prediction": {"id": id, "integration": of or integration},
                     "outcome": label,
                 },
             )

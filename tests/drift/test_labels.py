@@ -63,15 +63,15 @@ def rows_of(export: labels.Export) -> list[dict[str, Any]]:
     return [dict(row) for row in table.to_pylist()]
 
 
-def correct(store: Store, id: str, final: Any, at: str) -> None:
+def correct(store: Store, id: str, final: Any, at: str, *, integration: str = "tower") -> None:
     body = {
         "id": f"correction-{id}-{at}",
         "time": at,
-        "prediction": {"id": id},
+        "prediction": {"id": id, "integration": "tower"},
         "action": "correct",
         "final_output": final,
     }
-    store.ledger.append([event_of("OversightRecorded", "tower", body)])
+    store.ledger.append([event_of("OversightRecorded", integration, body)])
 
 
 def test_the_data_set_equals_the_join_of_predictions_with_what_was_said_of_them(
@@ -216,3 +216,47 @@ def test_a_case_of_no_policy_exports_nothing(store: Store, clock: HandClock) -> 
         exported(store, clock, case_over(1))
     with pytest.raises(Unknown):
         steps.case_of(store, "none")
+
+
+def test_only_the_predicting_integration_and_those_the_policy_lists_label_its_predictions(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY + "labels: {from: [arrivals]}\n", "ann")
+    ids = predict(store, 1, 1.0, rows=4)
+    observe(store, ids[:2], "late", at="2013-01-20T00:00:00Z")
+    observe(store, ids[2:3], "late", at="2013-01-20T00:00:00Z", integration="arrivals", of="tower")
+    for id in ids:  # newer, but nobody asked them
+        correct(store, id, "wrong", "2013-01-26T00:00:00Z", integration="stranger")
+        observe(store, [id], "wrong", at="2013-01-25T00:00:00Z", integration="rival", of="tower")
+    export = exported(store, clock, case_over(1))
+    assert [row["label"] for row in rows_of(export)] == ["late"] * 3
+    not_used = {"source not listed": {"rival": 4, "stranger": 4}}
+    metadata = pq.read_table(io.BytesIO(export.parquet)).schema.metadata
+    [told] = ledger_of(store, "LabelsExported")
+    for manifest in (told, msgspec.json.decode(metadata[b"modelwitness"])):
+        assert (manifest["not_used"], manifest["contradicted"]) == (not_used, 0)
+
+
+def test_labels_of_strangers_alone_are_no_labels_and_the_refusal_counts_them(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY, "ann")
+    ids = predict(store, 1, 1.0, rows=4)
+    observe(store, ids, "wrong", at="2013-01-20T00:00:00Z", integration="rival", of="tower")
+    with pytest.raises(Unknown, match="4 not used: source not listed"):
+        exported(store, clock, case_over(1))
+
+
+def test_of_conflicting_outcomes_the_newest_by_event_time_stands_and_the_others_are_counted(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY + "labels: {from: [arrivals]}\n", "ann")
+    ids = predict(store, 1, 1.0, rows=3)
+    observe(store, ids, "late", at="2013-01-22T00:00:00Z")
+    older = {"at": "2013-01-21T00:00:00Z", "integration": "arrivals", "of": "tower"}
+    observe(store, ids[:2], "on time", **older)
+    observe(store, ids[2:], "late", **older)  # says the same
+    export = exported(store, clock, case_over(1))
+    assert [row["label"] for row in rows_of(export)] == ["late"] * 3
+    [told] = ledger_of(store, "LabelsExported")
+    assert (told["not_used"], told["contradicted"]) == ({}, 2)

@@ -215,3 +215,23 @@ def test_any_yaml_over_a_good_policy_is_read_or_refused(changes: dict[str, objec
     except BadPolicy:
         return
     assert policy.columns
+
+
+def test_the_sources_that_are_believed_stand_in_the_policy_and_its_revision() -> None:
+    without = parse(SMALLEST)
+    assert (without.labels_from, without.releases_from) == ((), ())
+    assert b"from" not in without.canonical.replace(b"from_us", b"")  # older revisions stay
+    listed = parse(SMALLEST + "labels: {from: [b, a]}\nreleases: {from: [registry]}\n")
+    assert (listed.labels_from, listed.releases_from) == (("a", "b"), ("registry",))
+    assert listed.revision == parse(SMALLEST + LISTED_OTHERWISE).revision != without.revision
+
+
+LISTED_OTHERWISE = "releases: {from: [registry]}\nlabels: {from: [a, b]}\n"
+
+
+@pytest.mark.parametrize(
+    "said", ["{}", "{from: a}", "{from: []}", "{from: [a, a]}", "{from: ['é']}"]
+)
+def test_a_list_of_sources_that_says_nothing_clear_is_refused(said: str) -> None:
+    with pytest.raises(BadPolicy, match=r"^labels\.from"):
+        parse(SMALLEST + f"labels: {said}\n")

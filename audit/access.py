@@ -24,6 +24,7 @@ from audit.tokens import Appends
 
 MINUTE_US = 60_000_000
 _MOST = 1000
+_decode_look = msgspec.json.Decoder(Look).decode
 """Looks told about one entry, newest first; the ledger holds all of them."""
 
 
@@ -120,7 +121,7 @@ class Access:
 
     def _named(self, index: int) -> list[Look]:
         rows = self._documents.each(LOOKED, block_prefix(index), descending=True)
-        looks = (msgspec.json.decode(body, type=Look) for _, body in rows)
+        looks = (_decode_look(body) for _, body in rows)
         return [look for look in looks if index in look.indexes]
 
     def _covering(self, leaf: Seen, model: str) -> list[Look]:

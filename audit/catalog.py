@@ -31,6 +31,7 @@ _BLOCK = 64
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.decode
+_decode_issued = msgspec.json.Decoder(Issued).decode
 
 
 class Released(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +67,9 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     action: str
     filter: dict[str, Any] = {}
     indexes: tuple[int, ...] = ()
+
+
+_decode_looks = msgspec.json.Decoder(list[Look]).decode
 
 
 class Catalog:
@@ -158,7 +162,7 @@ def _issued(each: Applied, body: dict[str, Any], view: View) -> None:
 def _revoked(each: Applied, body: dict[str, Any], view: View) -> None:
     known = view.get(TOKEN, body["token"])
     if known is not None:
-        issued = _decode(known, type=Issued)
+        issued = _decode_issued(known)
         revoked = msgspec.structs.replace(issued, revoked_us=each.event.event_us)
         view.put(TOKEN, issued.hash, _encode(revoked))
 
@@ -183,4 +187,4 @@ def _accessed(each: Applied, body: dict[str, Any], view: View) -> None:
 
 def window_looks(body: bytes | None) -> list[Look]:
     """Return the looks that a looked-at document holds, none where there is no document."""
-    return [] if body is None else _decode(body, type=list[Look])
+    return [] if body is None else _decode_looks(body)

@@ -16,9 +16,12 @@ class _Completed(msgspec.Struct):
     ranges: list[Range]
 
 
+_decode_completed = msgspec.json.Decoder(_Completed).decode
+
+
 def ranges(index: int, body: bytes) -> list[Range]:
     """Return the ranges, ends included, that the ErasureCompleted at `index` covers."""
-    completed = msgspec.json.decode(body, type=_Completed)
+    completed = _decode_completed(body)
     return [(first, min(last, index - 1)) for first, last in completed.ranges]
 
 

@@ -5,15 +5,16 @@ this package never imports: the two meet in documents by kind (policy, drift, al
 fields that are unknown here are ignored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from audit.events import micros, rfc3339
 
 _PAGE = 200
+T = TypeVar("T")
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -101,6 +102,12 @@ class Policy(msgspec.Struct, frozen=True):
     index: int = -1
 
 
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_case = msgspec.json.Decoder(Case).decode
+_decode_policy = msgspec.json.Decoder(Policy).decode
+
+
 class Documented(Protocol):
     """The part of the projection documents that is read here."""
 
@@ -128,13 +135,13 @@ class Governed:
     def policies(self) -> dict[str, Policy]:
         """The policies in force, by model."""
         rows = self._documents.each("policy")
-        return {key: msgspec.json.decode(body, type=Policy) for key, body in rows}
+        return {key: _decode_policy(body) for key, body in rows}
 
     def verdicts(self, model: str, most: int = 200) -> list[Verdict]:
         """The newest verdicts on a model, by window."""
         found: list[Verdict] = []
         for _, body in self._documents.each("drift", f"{model}/", descending=True):
-            verdict = msgspec.json.decode(body, type=Verdict)
+            verdict = _decode_verdict(body)
             # A model whose name continues this one with a slash shares the prefix.
             if verdict.model.name == model:
                 found.append(verdict)
@@ -147,7 +154,7 @@ class Governed:
         found = []
         after = f"{model}/{rfc3339(event_us)}~"  # behind every window that begins by then
         for _, body in self._documents.list("drift", f"{model}/", after, _PAGE, descending=True):
-            verdict = msgspec.json.decode(body, type=Verdict)
+            verdict = _decode_verdict(body)
             inside = micros(verdict.window.start) <= event_us < micros(verdict.window.end)
             if inside and (verdict.model.name, verdict.model.version) == (model, version):
                 found.append(verdict)
@@ -165,12 +172,12 @@ class Governed:
 
     def alerts(self, most: int = 1000) -> list[Alert]:
         """The newest alerts of all models."""
-        return self._some("alert", Alert, most)
+        return self._some("alert", _decode_alert, most)
 
     def cases(self, most: int = 1000) -> list[Case]:
         """The newest cases of all models."""
-        return self._some("case", Case, most)
+        return self._some("case", _decode_case, most)
 
-    def _some(self, kind: str, type: type[Any], most: int) -> list[Any]:
+    def _some(self, kind: str, decode: Callable[[bytes], T], most: int) -> list[T]:
         rows = islice(self._documents.each(kind, descending=True), most)
-        return [msgspec.json.decode(body, type=type) for _, body in rows]
+        return [decode(body) for _, body in rows]

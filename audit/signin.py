@@ -47,6 +47,9 @@ class Offer(msgspec.Struct, frozen=True):
     expires_us: int
 
 
+_decode_offer = msgspec.json.Decoder(Offer).decode
+
+
 class Session(msgspec.Struct, frozen=True):
     """What a code was exchanged for."""
 
@@ -81,7 +84,7 @@ def redeem(work: Works, tokens: Tokens, code: str, *, clock: Clock) -> Session:
     item = work.take(_OFFER, _key(code))
     if item is None:
         raise Unauthenticated(_REFUSAL)
-    offered = msgspec.json.decode(item.body, type=Offer)
+    offered = _decode_offer(item.body)
     if clock() >= offered.expires_us:
         raise Unauthenticated(_REFUSAL)
     token = tokens.issue(offered.actor, offered.roles, seconds=SESSION_SECONDS)

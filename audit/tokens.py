@@ -51,6 +51,9 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
         return None if self.expires_us is None else rfc3339(self.expires_us)
 
 
+_decode_issued = msgspec.json.Decoder(Issued).decode
+
+
 class Appends(Protocol):
     """The part of the ledger that tokens need."""
 
@@ -166,7 +169,7 @@ class Tokens:
     def listed(self, after: str = "", limit: int = 200) -> list[Issued]:
         """Tokens by hash, revoked and expired ones too; `after` is the last hash seen."""
         rows = self._documents.list(KIND, "", after, limit)
-        return [msgspec.json.decode(body, type=Issued) for _, body in rows]
+        return [_decode_issued(body) for _, body in rows]
 
     def _cached(self, key: str) -> Principal | None:
         known = self._cache.get(key)
@@ -181,7 +184,7 @@ class Tokens:
 
     def _issued(self, key: str) -> Issued | None:
         body = self._documents.get(KIND, key)
-        return None if body is None else msgspec.json.decode(body, type=Issued)
+        return None if body is None else _decode_issued(body)
 
 
 def _hash(text: str) -> str:

@@ -79,7 +79,7 @@ def carried(cloud: CloudEvent, integration: str, permitted: Collection[str] = TY
 
 def _require_own(event: Event, cloud: CloudEvent) -> None:
     """An integration declares itself and nobody else."""
-    name = msgspec.json.decode(event.body, type=_Named).name
+    name = _decode_named(event.body).name
     if name is not None and name != event.integration:
         raise Invalid(
             "the declaration is of another integration than the token's",
@@ -90,6 +90,9 @@ def _require_own(event: Event, cloud: CloudEvent) -> None:
 
 class _Named(msgspec.Struct):
     name: object = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def _event_type(cloud: CloudEvent) -> str:

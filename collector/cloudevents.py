@@ -32,6 +32,8 @@ _REMEDY_MODE = (
     "Send ce-specversion and the other ce- headers, or Content-Type: application/cloudevents+json "
     "or application/cloudevents-batch+json."
 )
+_decode_str_or_none = msgspec.json.Decoder(str | None).decode
+_decode_str = msgspec.json.Decoder(str).decode
 
 
 class Mode(Enum):
@@ -195,7 +197,7 @@ def carries_json(attributes: dict[str, Attribute]) -> bool:
 
 def _base64(encoded: msgspec.Raw | None) -> bytes | None:
     try:
-        text = None if encoded is None else msgspec.json.decode(encoded, type=str | None)
+        text = None if encoded is None else _decode_str_or_none(encoded)
         return None if text is None else b64decode(text, validate=True)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         raise Malformed(
@@ -206,7 +208,7 @@ def _base64(encoded: msgspec.Raw | None) -> bytes | None:
 def _text(content: bytes) -> bytes:
     """The characters of data that is not JSON, which an envelope carries as a string."""
     try:
-        return msgspec.json.decode(content, type=str).encode()
+        return _decode_str(content).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         raise Invalid(
             "data that is not JSON must be text",

@@ -114,7 +114,7 @@ def read_each(deliveries: Sequence[Delivery], limits: Limits) -> Reading:
 def producer_id(raw: bytes) -> str | None:
     """The id of a refused item, as far as it can be told."""
     try:
-        found = msgspec.json.decode(raw, type=_Identified).id
+        found = _decode_identified(raw).id
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
         return None
     return found[:256] if isinstance(found, str) else None
@@ -122,6 +122,9 @@ def producer_id(raw: bytes) -> str | None:
 
 class _Identified(msgspec.Struct):
     id: object = None
+
+
+_decode_identified = msgspec.json.Decoder(_Identified).decode
 
 
 def _opened(

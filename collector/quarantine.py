@@ -37,6 +37,9 @@ class Kept(msgspec.Struct, frozen=True):
     deliveries: tuple[Delivery, ...]
 
 
+_decode_kept = msgspec.msgpack.Decoder(Kept).decode
+
+
 class Summary(msgspec.Struct, frozen=True):
     """What a list tells of it: nothing of the content. `bytes` of all `items` together."""
 
@@ -152,7 +155,7 @@ def _summary(id: str, kept: Kept) -> Summary:
 
 
 def _kept(body: bytes) -> Kept:
-    return msgspec.msgpack.decode(body, type=Kept)
+    return _decode_kept(body)
 
 
 def _digest(deliveries: Sequence[Delivery]) -> bytes:

@@ -20,6 +20,7 @@ from drift.policy import Policy, parse
 from drift.projection import PolicyDocument
 
 MOST_BYTES = 1_048_576
+_decode_policy_document = msgspec.json.Decoder(PolicyDocument).decode
 
 
 class Change(Struct, frozen=True):
@@ -68,13 +69,13 @@ def apply_text(store: Store, text: str, author: str, *, clock: Clock = system_cl
 def in_force(store: Store, model: str) -> PolicyDocument | None:
     """Return the policy document of a model, None where none was applied."""
     stored = store.documents.get("policy", model)
-    return None if stored is None else msgspec.json.decode(stored, type=PolicyDocument)
+    return None if stored is None else _decode_policy_document(stored)
 
 
 def policies(store: Store) -> list[tuple[PolicyDocument, Policy]]:
     """Return every policy in force, by model."""
     found: list[tuple[PolicyDocument, Policy]] = []
     for _, body in store.documents.each("policy"):
-        document = msgspec.json.decode(body, type=PolicyDocument)
+        document = _decode_policy_document(body)
         found.append((document, parse(document.text)))
     return found

@@ -25,6 +25,7 @@ from drift.verdicts import Verdict, history, newest, read
 
 ALL = "all"
 PASSING: tuple[Kind, ...] = ("shift", "fault")
+_decode_retraining = msgspec.json.Decoder(Retraining).decode
 """Kinds of alert that a later verdict of the series may end."""
 
 
@@ -218,7 +219,7 @@ class Consequences:
 
     def _open_cases(self) -> Sequence[Case]:
         rows = self._store.documents.each("retraining")
-        markers = [msgspec.json.decode(body, type=Retraining) for _, body in rows]
+        markers = [_decode_retraining(body) for _, body in rows]
         return [steps.case_of(self._store, marker.open) for marker in markers if marker.open]
 
     def _now(self) -> str:

@@ -22,6 +22,7 @@ from drift.windows import Window, due, reference_of, watermark, window_at
 
 MINUTE_US = 60_000_000
 LOGGED = "PredictionLogged"
+_decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 class Due(Struct, frozen=True, order=True):
@@ -93,7 +94,7 @@ def _after(store: Store, model: str, version: str) -> Window | None:
     stored = store.documents.get("drift-progress", progress_key(model, version))
     if stored is None:
         return None
-    progress = msgspec.json.decode(stored, type=Progress)
+    progress = _decode_progress(stored)
     return Window(micros(progress.start), micros(progress.end))
 
 

@@ -20,6 +20,9 @@ from drift.verdicts import Verdict
 
 PAGE = 200
 _LAST = "\U0010ffff"
+_decode_case = msgspec.json.Decoder(Case).decode
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
 
 
 class Place(NamedTuple):
@@ -64,7 +67,7 @@ def alerts(
     found = (
         alert
         for _, body in documents.each("alert", after=cursor or "", descending=True)
-        if (alert := msgspec.json.decode(body, type=Alert)).state == (state or alert.state)
+        if (alert := _decode_alert(body)).state == (state or alert.state)
     )
     page = list(islice(found, limit + 1))
     return page[:limit], page[limit - 1].id if len(page) > limit else None
@@ -75,7 +78,7 @@ def cases(
 ) -> tuple[list[Case], str | None]:
     """Return one page of cases and the cursor of the next."""
     rows = documents.list("case", after=cursor or "", limit=limit + 1, descending=True)
-    page = [msgspec.json.decode(body, type=Case) for _, body in rows]
+    page = [_decode_case(body) for _, body in rows]
     return page[:limit], page[limit - 1].id if len(page) > limit else None
 
 
@@ -85,7 +88,7 @@ def _of_model(
     bounds = [each for each in (wanted.end, before and before.start) if each]
     after = f"{model}/{min(bounds)}{_LAST}" if bounds else ""
     for key, body in documents.each("drift", f"{model}/", after=after, descending=True):
-        verdict = msgspec.json.decode(body, type=Verdict)
+        verdict = _decode_verdict(body)
         window = verdict.window
         if verdict.model.name != model:  # its name continues this one with a slash
             continue

@@ -40,6 +40,9 @@ class Dead(Struct, frozen=True):
     time: str
 
 
+_decode_dead = msgspec.json.Decoder(Dead).decode
+
+
 class Outbox:
     """Delivers what cases ask for; safe to run in several processes."""
 
@@ -203,7 +206,7 @@ def undelivered(case: Case, reason: str, attempts: int, now: str) -> Any:
 def dead_letter(store: Store, case: str) -> Dead | None:
     """Return the dead message of a case, if it has one."""
     item = store.work.get(DEAD, case)
-    return None if item is None else msgspec.json.decode(item.body, type=Dead)
+    return None if item is None else _decode_dead(item.body)
 
 
 def dead_letters(store: Store) -> Iterator[Dead]:
@@ -212,7 +215,7 @@ def dead_letters(store: Store) -> Iterator[Dead]:
     while page := store.work.list(DEAD, after):
         for item in page:
             after = item.key
-            yield msgspec.json.decode(item.body, type=Dead)
+            yield _decode_dead(item.body)
 
 
 def revive(store: Store, case: str, *, clock: Clock) -> bool:

@@ -27,6 +27,11 @@ from drift import alerts, cases, verdicts
 from drift.errors import IllegalStep, SamePerson
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode_alert_event = msgspec.json.Decoder(alerts.AlertEvent).decode
+_decode_alert = msgspec.json.Decoder(alerts.Alert).decode
+_decode_case = msgspec.json.Decoder(cases.Case).decode
+_decode_case_event = msgspec.json.Decoder(cases.CaseEvent).decode
+_decode_progress = msgspec.json.Decoder(verdicts.Progress).decode
 
 
 class PolicyDocument(Struct, frozen=True):
@@ -57,6 +62,10 @@ class Retraining(Struct, frozen=True):
 
     open: str = ""
     dispatched: str = ""
+
+
+_decode_released = msgspec.json.Decoder(Released).decode
+_decode_retraining = msgspec.json.Decoder(Retraining).decode
 
 
 class Governance:
@@ -106,15 +115,15 @@ def _measured(event: Event, index: int, view: View) -> None:
     key = progress_key(verdict.model.name, verdict.model.version)
     before = view.get("drift-progress", key)
     window = verdict.window
-    if before is None or msgspec.json.decode(before, type=verdicts.Progress).end < window.end:
+    if before is None or _decode_progress(before).end < window.end:
         progress = verdicts.Progress(window.start, window.end, verdict.policy.revision)
         view.put("drift-progress", key, _encode(progress))
 
 
 def _alert(event: Event, index: int, view: View) -> None:
-    body = msgspec.json.decode(event.body, type=alerts.AlertEvent)
+    body = _decode_alert_event(event.body)
     stored = view.get("alert", body.alert)
-    before = None if stored is None else msgspec.json.decode(stored, type=alerts.Alert)
+    before = None if stored is None else _decode_alert(stored)
     after = alerts.advance(before, event.type, body, index)
     if after is None or after == before:
         return
@@ -132,7 +141,7 @@ def _case(event: Event, index: int, view: View) -> None:
     if not body.case:
         return  # a version released outside any case
     stored = view.get("case", body.case)
-    before = None if stored is None else msgspec.json.decode(stored, type=cases.Case)
+    before = None if stored is None else _decode_case(stored)
     try:
         after = cases.advance(before, event.type, body, index)
     except (IllegalStep, SamePerson):
@@ -149,8 +158,8 @@ def _case(event: Event, index: int, view: View) -> None:
 def _case_event(event: Event) -> cases.CaseEvent:
     """Read the body; of a producer's VersionReleased only what its schema vouches for."""
     if event.type != "VersionReleased":
-        return msgspec.json.decode(event.body, type=cases.CaseEvent)
-    body = msgspec.json.decode(event.body, type=Released)
+        return _decode_case_event(event.body)
+    body = _decode_released(event.body)
     return cases.CaseEvent(
         id=body.id,
         time=body.time,
@@ -182,7 +191,7 @@ def progress_key(model: str, version: str) -> str:
 
 def retraining(stored: bytes | None) -> Retraining:
     """Return what stands in the document, or that nothing is open."""
-    return Retraining() if stored is None else msgspec.json.decode(stored, type=Retraining)
+    return Retraining() if stored is None else _decode_retraining(stored)
 
 
 def _later(time: str, than: str) -> bool:

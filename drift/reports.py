@@ -41,12 +41,16 @@ class _Measured(Struct, frozen=True):
     report: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_decode_ticket = msgspec.json.Decoder(Ticket).decode
+_decode_measured = msgspec.json.Decoder(_Measured).decode
+
+
 def report_of(store: Store, index: int) -> bytes:
     """Return the snapshot in a DriftMeasured as JSON; raises `Unknown` where there is none."""
     if store.reader.leaf(index).type != "DriftMeasured":
         raise Unknown("this entry is no drift verdict")
     [opened] = store.reader.open([index])
-    report = bytes(msgspec.json.decode(opened.body, type=_Measured).report)
+    report = bytes(_decode_measured(opened.body).report)
     if report == b"null":
         raise Unknown("this verdict has no report: no column could be tested")
     return report
@@ -69,7 +73,7 @@ def redeem(store: Store, text: str, *, clock: Clock) -> Ticket:
     item = store.work.take(KIND, _key(text))
     if item is None:
         raise Unknown("the ticket is used up or too old; ask for a new one")
-    ticket = msgspec.json.decode(item.body, type=Ticket)
+    ticket = _decode_ticket(item.body)
     if clock() >= ticket.expires_us:
         raise Unknown("the ticket is used up or too old; ask for a new one")
     return ticket

@@ -19,13 +19,17 @@ from drift.alerts import Alert, system_event
 from drift.cases import Case, CaseEvent, Evidence, Named
 from drift.errors import IllegalStep, Unknown
 
+_decode_case = msgspec.json.Decoder(Case).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_case_event = msgspec.json.Decoder(CaseEvent).decode
+
 
 def case_of(store: Store, case: str) -> Case:
     """Return a case; raises `Unknown`."""
     stored = store.documents.get("case", case)
     if stored is None:
         raise Unknown("no retraining case has this id")
-    return msgspec.json.decode(stored, type=Case)
+    return _decode_case(stored)
 
 
 def alert_of(store: Store, alert: str) -> Alert:
@@ -33,13 +37,13 @@ def alert_of(store: Store, alert: str) -> Alert:
     stored = store.documents.get("alert", alert)
     if stored is None:
         raise Unknown("no alert has this id")
-    return msgspec.json.decode(stored, type=Alert)
+    return _decode_alert(stored)
 
 
 def list_cases(store: Store, model: str | None = None) -> list[Case]:
     """Return every case, newest first, of one model or of all."""
     rows = store.documents.each("case", descending=True)
-    found = (msgspec.json.decode(body, type=Case) for _, body in rows)
+    found = (_decode_case(body) for _, body in rows)
     return [case for case in found if model is None or case.model == model]
 
 
@@ -126,7 +130,7 @@ def take(
     )
     if _taken(before, type, actor, facts or {}):
         return before
-    cases.advance(before, type, msgspec.json.decode(event.body, type=CaseEvent), -1)
+    cases.advance(before, type, _decode_case_event(event.body), -1)
     [appended] = store.ledger.append([event])
     after = case_of(store, case)
     if not any(step.index == appended.index for step in after.steps):

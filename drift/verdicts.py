@@ -54,6 +54,9 @@ class Verdict(Struct, frozen=True):
         return self.confirmation.since or self.window.start
 
 
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
+
+
 class Progress(Struct, frozen=True):
     """How far a model version has been judged: the last window, in RFC 3339."""
 
@@ -92,7 +95,7 @@ def window_prefix(model: str, start: str) -> str:
 
 def read(summary: bytes) -> Verdict:
     """Return the verdict in a stored summary or a DriftMeasured body."""
-    return msgspec.json.decode(summary, type=Verdict)
+    return _decode_verdict(summary)
 
 
 def newest(documents: Documents, model: str) -> list[Verdict]:

@@ -27,6 +27,8 @@ Depth = Annotated[
     int, QueryParameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")
 ]
 Model = Annotated[str, QueryParameter(pattern=NAME_PATTERN)]
+_decode_released = msgspec.json.Decoder(Released).decode
+_decode_declared = msgspec.json.Decoder(Declared).decode
 
 
 class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -255,9 +257,9 @@ def _verified(reads: Reads, now_us: int) -> Verified:
 
 def _released(reads: Reads, prefix: str = "") -> list[Released]:
     rows = reads.store.documents.each(catalog.VERSION, prefix)
-    return [msgspec.json.decode(body, type=Released) for _, body in rows]
+    return [_decode_released(body) for _, body in rows]
 
 
 def _declared(reads: Reads) -> list[Declared]:
     rows = reads.store.documents.each(catalog.INTEGRATION)
-    return [msgspec.json.decode(body, type=Declared) for _, body in rows]
+    return [_decode_declared(body) for _, body in rows]

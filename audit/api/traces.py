@@ -26,6 +26,7 @@ from audit.reader import Leaf
 from audit.timeline import Moment, assemble
 
 _MOST_ABOUT = 199  # with the prediction itself one page
+_decode_released = msgspec.json.Decoder(Released).decode
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -202,7 +203,7 @@ def _decision(reads: Reads, found: _Found, decision: str) -> Decision | None:
     released = reads.store.documents.get(VERSION, version_key(leaf.model, leaf.version))
     lineage = (shown.get("model") or {}).get("lineage")
     if lineage is None and released is not None:
-        lineage = msgspec.json.decode(released, type=Released).lineage or None
+        lineage = _decode_released(released).lineage or None
     return Decision(
         model=leaf.model,
         version=leaf.version,

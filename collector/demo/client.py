@@ -38,6 +38,9 @@ class Receipt(Struct, frozen=True):
     index: int | None = None
 
 
+_decode_receipt = msgspec.json.Decoder(Receipt).decode
+
+
 class Client:
     """One token, one connection pool. Use it as a context; it may be shared by threads."""
 
@@ -70,7 +73,7 @@ class Client:
         Raises `Refused` where the API takes an event for wrong or in conflict with one it has.
         """
         response = self._answer("POST", packet.path, packet.headers, packet.content)
-        receipt = msgspec.json.decode(response.content, type=Receipt)
+        receipt = _decode_receipt(response.content)
         if receipt.rejected:
             first = receipt.rejected[0]
             raise Refused(

@@ -102,9 +102,15 @@ class _Page(Struct, frozen=True):
     next: str | None = None
 
 
+_decode_judged = msgspec.json.Decoder(Judged).decode
+_decode_case = msgspec.json.Decoder(Case).decode
+_decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_page = msgspec.json.Decoder(_Page).decode
+
+
 def judged(api: Client) -> list[Judged]:
     """Every judged window of the year, oldest first."""
-    found = _all(api, "/v1/drift", Judged, model=NAME, **_YEAR)
+    found = _all(api, "/v1/drift", _decode_judged, model=NAME, **_YEAR)
     whole = [each for each in found if each.segment == "all"]
     return sorted(whole, key=lambda each: (each.window.start, each.model.version))
 
@@ -142,12 +148,12 @@ def await_candidate(api: Client, case: str, seconds: float) -> Case:
 
 def cases_of(api: Client) -> list[Case]:
     """The retraining cases, oldest first."""
-    return sorted(_all(api, "/v1/cases", Case), key=lambda each: each.opened)
+    return sorted(_all(api, "/v1/cases", _decode_case), key=lambda each: each.opened)
 
 
 def alerts_of(api: Client) -> list[Alert]:
     """Every alert, whatever became of it."""
-    return _all(api, "/v1/alerts", Alert)
+    return _all(api, "/v1/alerts", _decode_alert)
 
 
 class Comparison(Struct, frozen=True):
@@ -197,12 +203,12 @@ def compare(first: LateModel, second: LateModel, flights: Sequence[Flight]) -> C
     )
 
 
-def _all(api: Client, path: str, kind: type[_T], **query: str) -> list[_T]:
+def _all(api: Client, path: str, decode: Callable[[msgspec.Raw], _T], **query: str) -> list[_T]:
     found: list[_T] = []
     after: dict[str, str] = {}
     while True:
-        page = msgspec.json.decode(api.download(path, **query, **after), type=_Page)
-        found += [msgspec.json.decode(item, type=kind) for item in page.items]
+        page = _decode_page(api.download(path, **query, **after))
+        found += [decode(item) for item in page.items]
         if not page.next:
             return found
         after = {"cursor": page.next}

@@ -95,10 +95,13 @@ class LateModel(Struct, frozen=True, dict=True):
         return Answer(score, output, contributions)
 
 
+_decode_late_model = msgspec.json.Decoder(LateModel).decode
+
+
 def load(artifact: bytes) -> LateModel:
     """The version that a file holds; raises `DemoError` when it is damaged."""
     try:
-        return msgspec.json.decode(artifact, type=LateModel)
+        return _decode_late_model(artifact)
     except msgspec.MsgspecError as error:
         raise DemoError("a model file is damaged: remove it and run again") from error
 

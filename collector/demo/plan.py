@@ -58,10 +58,20 @@ def month_start(month: int) -> int:
     return int(datetime(2013 + year, index + 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
 
+class Logged(Struct):
+    """How many events of the flights a run added, and how many were there before it."""
+
+    added: int = 0
+    there: int = 0
+
+
 class Line(Struct, frozen=True):
     integration: str
     kind: Kind
     body: msgspec.Raw
+
+
+_decode_line = msgspec.json.Decoder(Line).decode
 
 
 class Spool:
@@ -84,9 +94,8 @@ class Spool:
             fresh.replace(path)
             return lines
         found: Lines = {}
-        decode = msgspec.json.Decoder(Line).decode
         for raw in gzip.decompress(path.read_bytes()).splitlines():
-            line = decode(raw)
+            line = _decode_line(raw)
             found.setdefault((line.integration, line.kind), []).append(bytes(line.body))
         return found
 
@@ -102,6 +111,9 @@ class Progress(Struct):
     case: str = ""
 
 
+_decode_progress = msgspec.json.Decoder(Progress).decode
+
+
 class Diary:
     """The progress, on disk after every step."""
 
@@ -111,7 +123,7 @@ class Diary:
         self._path = folder / "progress.json"
         self.progress = Progress(vkey, len(flights))
         if self._path.exists():
-            self.progress = msgspec.json.decode(self._path.read_bytes(), type=Progress)
+            self.progress = _decode_progress(self._path.read_bytes())
         if (self.progress.vkey, self.progress.flights) != (vkey, len(flights)):
             raise OtherRun(
                 f"this directory holds a demonstration of {self.progress.flights:,} flights of "

@@ -51,6 +51,9 @@ class _Cloud(Struct, frozen=True):
     data: Order
 
 
+_decode_cloud = msgspec.json.Decoder(_Cloud).decode
+
+
 class Retrainer:
     """Listens from the moment it is made. Use it as a context, which ends its threads."""
 
@@ -100,7 +103,7 @@ class Retrainer:
         except (WebhookVerificationError, ValueError, binascii.Error, OverflowError):
             return 401  # the library lets malformed headers out as ValueError
         try:
-            cloud = msgspec.json.decode(body, type=_Cloud)
+            cloud = _decode_cloud(body)
         except msgspec.MsgspecError:
             return 400
         if cloud.type != EVENT_TYPE:

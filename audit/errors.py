@@ -5,6 +5,8 @@ input, try again, sound the alarm, find the missing evidence, or stop. Messages 
 what failed and never carry payloads, keys or personal data.
 """
 
+from typing import ClassVar
+
 
 class AuditError(Exception):
     """Base of all errors of the log."""
@@ -23,6 +25,21 @@ class Rejected(AuditError):
         super().__init__(what)
         self.field = field
         self.remedy = remedy
+
+
+class BadDeclaration(Rejected):
+    """A file that declares something cannot be applied as it is; nothing of it was.
+
+    `field` is the dotted place in the file ("columns.dep_delay.kind", "" for the file as a
+    whole), `remedy` says what to write instead. `whole` is what the file is called.
+    """
+
+    whole: ClassVar[str] = "declaration"
+    problem: str
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{field or self.whole}: {problem}; {remedy}", field=field, remedy=remedy)
+        self.problem = problem
 
 
 class Conflict(Rejected):

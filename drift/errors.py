@@ -6,27 +6,17 @@ personal, nor secrets. Those that an HTTP caller can meet are also errors of the
 the one place that turns errors into problem details knows them.
 """
 
-from audit.errors import Conflict, Denied, NotFound, Rejected
+from audit.errors import BadDeclaration, Conflict, Denied, NotFound, Rejected
 
 
 class DriftError(Exception):
     """Base of all errors of drift."""
 
 
-class BadPolicy(DriftError):
-    """A policy file cannot be applied as it is; nothing of it was.
+class BadPolicy(DriftError, BadDeclaration):
+    """A policy file cannot be applied as it is; nothing of it was."""
 
-    `field` is the dotted place in the file ("columns.dep_delay.kind", "" for the file as a
-    whole), `remedy` says what to write instead.
-    """
-
-    field: str
-    remedy: str
-
-    def __init__(self, field: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{field or 'policy'}: {problem}; {remedy}")
-        self.field = field
-        self.remedy = remedy
+    whole = "policy"
 
 
 class BadSetting(DriftError, Rejected):

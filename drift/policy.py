@@ -25,7 +25,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from drift.declared import Section, duration_of, load, number_of, text_of
+from audit.declared import Section, duration_of, load, number_of, text_of
+from audit.errors import BadDeclaration
 from drift.errors import BadPolicy
 
 CALENDAR: Final = ("month", "week", "day", "hour")
@@ -153,6 +154,15 @@ def _said(value: object) -> object:
 
 def parse(text: str) -> Policy:
     """The policy that a YAML file declares; BadPolicy names the place and the remedy."""
+    try:
+        return _parsed(text)
+    except BadPolicy:
+        raise
+    except BadDeclaration as error:
+        raise BadPolicy(error.field, error.problem, error.remedy) from error
+
+
+def _parsed(text: str) -> Policy:
     top = Section(load(text), "", *_TOP)
     top.one_of("kind", ["policy"])
     model = _clear_name(top.required("model", "name the model as it is logged"), "model")
@@ -219,7 +229,7 @@ def _window(value: object) -> str:
         return value
     try:
         length = duration_of(value, "window")
-    except BadPolicy as error:
+    except BadDeclaration as error:
         raise BadPolicy("window", "is no cadence", _CADENCE) from error
     if not 60_000_000 <= length <= 366 * DAY_US:
         raise BadPolicy("window", "is out of range", "write a length of 1m…366d")

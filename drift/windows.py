@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from drift.declared import duration_of
+from audit.declared import duration_of
 from drift.policy import DAY_US, HOUR_US, Policy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,8 +1,9 @@
 """Strict reading of a YAML declaration: every key is known, every value has its type.
 
 Decides what a declaration file may look like at all: one document, plain mappings, no tags,
-anchors or repeated keys, times kept as text. Hides PyYAML. Whatever is wrong becomes BadPolicy
-with the dotted place and the remedy; values are never repeated, for they may be secrets.
+anchors or repeated keys, times kept as text. Hides PyYAML. Whatever is wrong becomes
+BadDeclaration with the dotted place and the remedy; values are never repeated, for they may be
+secrets.
 """
 
 import difflib
@@ -13,9 +14,8 @@ from typing import Any, Final
 
 import yaml
 
-from audit.errors import Rejected
+from audit.errors import BadDeclaration, Rejected
 from audit.events import micros
-from drift.errors import BadPolicy
 
 MAX_CHARACTERS: Final = 262_144
 MAX_DEPTH: Final = 12
@@ -35,14 +35,16 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BadPolicy("", "anchors and aliases are not read", "write the value out")
+            raise BadDeclaration("", "anchors and aliases are not read", "write the value out")
         return super().compose_node(parent, index)
 
 
 def load(text: str) -> dict[str, Any]:
-    """The one mapping in `text`; BadPolicy when it is anything else."""
+    """The one mapping in `text`; BadDeclaration when it is anything else."""
     if len(text) > MAX_CHARACTERS:
-        raise BadPolicy("", "the file is too long", f"keep it under {MAX_CHARACTERS} characters")
+        raise BadDeclaration(
+            "", "the file is too long", f"keep it under {MAX_CHARACTERS} characters"
+        )
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -52,19 +54,19 @@ def load(text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
-        raise BadPolicy("", f"this is not YAML{place}", "correct the syntax there") from error
+        raise BadDeclaration("", f"this is not YAML{place}", "correct the syntax there") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise BadPolicy("", "this is not YAML", "correct the syntax") from error
+        raise BadDeclaration("", "this is not YAML", "correct the syntax") from error
     except RecursionError as error:
-        raise BadPolicy("", "the file is nested too deeply", "flatten it") from error
+        raise BadDeclaration("", "the file is nested too deeply", "flatten it") from error
     if not isinstance(found, dict):
-        raise BadPolicy("", "the file holds no mapping", "start it with 'kind: policy'")
+        raise BadDeclaration("", "the file holds no mapping", "start it with 'kind: …'")
     return found
 
 
 def _inspect(node: yaml.Node, path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise BadPolicy(path, "nested too deeply", "flatten it")
+        raise BadDeclaration(path, "nested too deeply", "flatten it")
     if isinstance(node, yaml.SequenceNode):
         for position, child in enumerate(node.value):
             _inspect(child, f"{path}[{position}]", depth + 1)
@@ -75,9 +77,9 @@ def _inspect(node: yaml.Node, path: str, depth: int) -> None:
         if key.tag == "tag:yaml.org,2002:null" and key.value == "null":
             key.tag = "tag:yaml.org,2002:str"  # the fault of that name, as people write it
         if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-            raise BadPolicy(path, "a key is not text", "put it in quotes")
+            raise BadDeclaration(path, "a key is not text", "put it in quotes")
         if key.value in seen:
-            raise BadPolicy(_join(path, key.value), "stands there twice", "keep one of them")
+            raise BadDeclaration(_join(path, key.value), "stands there twice", "keep one of them")
         seen.add(key.value)
         _inspect(child, _join(path, key.value), depth + 1)
 
@@ -98,14 +100,14 @@ class Section:
 
     def __init__(self, value: object, path: str, *known: str) -> None:
         if not isinstance(value, dict):
-            raise BadPolicy(path, "must be a mapping", "write it as {key: value}")
+            raise BadDeclaration(path, "must be a mapping", "write it as {key: value}")
         self.path = path
         self._values: dict[str, Any] = value
         for key in value if known else ():
             if key not in known:
                 near = difflib.get_close_matches(key[:64], known, 1)
                 remedy = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-                raise BadPolicy(self.at(key), "is not a known key", remedy)
+                raise BadDeclaration(self.at(key), "is not a known key", remedy)
 
     def at(self, key: str) -> str:
         return _join(self.path, key)
@@ -117,7 +119,7 @@ class Section:
     def required(self, key: str, remedy: str) -> object:
         value = self.take(key)
         if value is None:
-            raise BadPolicy(self.at(key), "is missing", remedy)
+            raise BadDeclaration(self.at(key), "is missing", remedy)
         return value
 
     def section(self, key: str, *known: str) -> "Section | None":
@@ -137,7 +139,7 @@ class Section:
             return default
         if not isinstance(value, str) or value not in names:
             near = difflib.get_close_matches(str(value)[:64], names, 1)
-            raise BadPolicy(
+            raise BadDeclaration(
                 self.at(key),
                 "is not a known value",
                 f"did you mean '{near[0]}'?" if near else listed,
@@ -153,7 +155,9 @@ class Section:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise BadPolicy(self.at(key), "is out of range", f"write a whole number {low}…{high}")
+            raise BadDeclaration(
+                self.at(key), "is out of range", f"write a whole number {low}…{high}"
+            )
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -161,7 +165,7 @@ class Section:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise BadPolicy(self.at(key), "is not a yes or no", "write true or false")
+            raise BadDeclaration(self.at(key), "is not a yes or no", "write true or false")
         return value
 
     def duration(self, key: str, default_us: int | None) -> int | None:
@@ -176,7 +180,7 @@ class Section:
         try:
             return micros(text_of(value, self.at(key)))
         except (Rejected, ValueError, OverflowError) as error:
-            raise BadPolicy(self.at(key), "is not a time with a zone", remedy) from error
+            raise BadDeclaration(self.at(key), "is not a time with a zone", remedy) from error
 
     def items(self) -> Iterable[tuple[str, object]]:
         return self._values.items()
@@ -184,23 +188,23 @@ class Section:
 
 def text_of(value: object, path: str) -> str:
     if not isinstance(value, str):
-        raise BadPolicy(path, "is not text", "put it in quotes")
+        raise BadDeclaration(path, "is not text", "put it in quotes")
     if not value or len(value) > 512 or not value.isprintable():
-        raise BadPolicy(path, "is empty, too long or unprintable", "write 1…512 characters")
+        raise BadDeclaration(path, "is empty, too long or unprintable", "write 1…512 characters")
     return value
 
 
 def number_of(value: object, path: str, low: float, high: float) -> float:
     wanted = f"write a number {low:g}…{high:g}, without an exponent"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadPolicy(path, "is not a number", wanted)
+        raise BadDeclaration(path, "is not a number", wanted)
     if not low <= value <= high or math.isnan(value):
-        raise BadPolicy(path, "is out of range", wanted)
+        raise BadDeclaration(path, "is out of range", wanted)
     return float(value)
 
 
 def duration_of(value: object, path: str) -> int:
     match = _duration.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise BadPolicy(path, "is not a length of time", 'write it like "6h" or "30d"')
+        raise BadDeclaration(path, "is not a length of time", 'write it like "6h" or "30d"')
     return int(match[1]) * UNITS[match[2]] * 1_000_000

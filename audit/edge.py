@@ -11,7 +11,7 @@ from typing import Self
 
 from sqlalchemy import Connection, select
 
-from audit import merkle
+from audit import leaves, merkle
 from audit.errors import Tampered
 from audit.tables import entry, tile
 
@@ -73,11 +73,12 @@ def load(connection: Connection, size: int, root: bytes) -> Edge:
     """
     rest = size % WIDTH
     rows = connection.execute(
-        select(entry.c.leaf)
+        select(*leaves.COLUMNS)
+        .select_from(leaves.STORED)
         .where(entry.c.idx >= size - rest, entry.c.idx < size)
         .order_by(entry.c.idx)
-    ).scalars()
-    levels = [tuple(merkle.leaf_hash(bytes(leaf)) for leaf in rows)]
+    ).all()
+    levels = [tuple(merkle.leaf_hash(leaves.text(row)) for row in rows)]
     level, below = 1, size // WIDTH
     while below:
         rest = below % WIDTH

@@ -10,9 +10,8 @@ import msgspec
 from audit.edge import Edge, TileRow
 from audit.events import Event
 from audit.keys import SubjectRow
+from audit.leaf import SeriesName
 from audit.seal import SubjectKey
-
-SeriesName = tuple[str, str, str, str, str, str]
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -60,15 +59,3 @@ class Prepared:
     series: list[tuple[int, *SeriesName]]
     tiles: list[TileRow]
     counts: list[tuple[int, int, int, int]]
-
-
-def series_name(event: Event) -> SeriesName:
-    """Return the clear fields by which an event is searched and counted."""
-    return (
-        event.type,
-        event.integration,
-        event.model,
-        event.version,
-        event.status,
-        event.retention,
-    )

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
-from audit import tables
+from audit import leaves, tables
 from audit.clock import Clock
 from audit.compression import Codec
 from audit.database import Database
 from audit.edge import load
 from audit.events import SYSTEM, SYSTEM_TYPES, Event, event_of, rfc3339
-from audit.group import Appended, Prepared, SeriesName, Tip, series_name
+from audit.group import Appended, Prepared, Tip
 from audit.keys import LEDGER_HANDLE, PREDICTION_FIELD, REFERENCE_FIELD, Keys, SubjectRow
+from audit.leaf import SeriesName, series_name
 from audit.merkle import leaf_hash
 from audit.rollups import MINUTE_US, bucket
 from audit.rootkey import Random
-from audit.seal import RANDOM_BYTES, Sealed, SubjectKey, seal
+from audit.seal import RANDOM_BYTES, Fresh, SubjectKey, seal
 
 _SUBJECT_COLUMNS = "handle, tag, version, store_version, wrapped"
 
@@ -264,7 +265,7 @@ class Preparer:
 
     def _seal(
         self, events: Sequence[Event], keys: Sequence[SubjectKey], logged_us: int
-    ) -> list[Sealed]:
+    ) -> list[Fresh]:
         random = self._random(RANDOM_BYTES * len(events))
         packed = self._codec.compress([event.body for event in events])
         log = self._log
@@ -291,7 +292,7 @@ class Preparer:
     def _rows(
         self,
         prepared: Prepared,
-        sealed: Sequence[Sealed],
+        sealed: Sequence[Fresh],
         keys: Sequence[SubjectKey],
         first: int,
     ) -> None:
@@ -302,7 +303,7 @@ class Preparer:
         idx = first
         for event, record, key in zip(prepared.fresh, sealed, keys, strict=True):
             series_id = series[series_name(event)]
-            put_entry((idx, record.leaf, series_id, event.event_us))
+            put_entry((idx, record.packed, series_id, event.event_us))
             put_payload((idx, record.payload, key.handle, key.version, record.wrapped))
             if event.prediction is not None:
                 tag = index.prediction(*event.prediction)
@@ -326,8 +327,8 @@ class Preparer:
     ) -> list[Appended]:
         older = [idx for idx, _, _ in plan.answers if idx < first]
         stored = {
-            idx: leaf_hash(bytes(leaf))
-            for idx, leaf in self._database.lookup(connection, "entry", "idx, leaf", "idx", older)
+            row[0]: leaf_hash(leaves.text(row))
+            for row in self._database.lookup(connection, leaves.TABLES, leaves.NAMES, "idx", older)
         }
         for group in ahead:
             stored.update(enumerate(group.hashes, group.base.edge.size))

@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from audit import erasures, merkle, search, tiles, tree
-from audit import leaf as leaves
+from audit import erasures, leaf, leaves, merkle, search, tiles, tree
 from audit.compression import Codec
 from audit.database import Database
 from audit.errors import NotFound, Tampered
@@ -81,10 +80,12 @@ class Reader:
     def leaf(self, index: int) -> Leaf:
         """Return the clear fields of an entry; raises `NotFound`."""
         with self._database.reading() as connection:
-            raw = connection.execute(select(entry.c.leaf).where(entry.c.idx == index)).scalar()
-        if raw is None:
+            row = connection.execute(
+                select(*leaves.COLUMNS).select_from(leaves.STORED).where(entry.c.idx == index)
+            ).one_or_none()
+        if row is None:
             raise NotFound(f"there is no entry {index}")
-        return _leaf(index, bytes(raw))
+        return _leaf(row)
 
     def open(self, indexes: Sequence[int]) -> list[Opened]:
         """Return these entries with their bodies, in the order asked for.
@@ -94,11 +95,10 @@ class Reader:
         """
         self._refuse_rolled_back()
         with self._database.reading() as connection:
-            columns = ", ".join(column.name for column in _opened_columns)
             found = {
                 row[0]: row
                 for row in self._database.lookup(
-                    connection, "entry LEFT JOIN payload USING (idx)", columns, "idx", list(indexes)
+                    connection, _OPENED_TABLES, _OPENED_NAMES, "entry.idx", list(indexes)
                 )
             }
             rows = []
@@ -194,19 +194,15 @@ class Reader:
 
     def _recheck(self, connection: Connection, query: Query, indexes: list[int]) -> list[Leaf]:
         if query.subject is None and query.reference is None:
-            columns = self._database.lookup(connection, "entry", "idx, leaf", "idx", indexes)
-            raw = {idx: bytes(leaf) for idx, leaf in columns}
-            return [_leaf(index, raw[index]) for index in indexes]
+            rows = self._database.lookup(connection, leaves.TABLES, leaves.NAMES, "idx", indexes)
+            found = {row[0]: row for row in rows}
+            return [_leaf(found[index]) for index in indexes]
         self._refuse_rolled_back()
         opened = self._open_rows(
             connection,
             sorted(
                 self._database.lookup(
-                    connection,
-                    "entry LEFT JOIN payload USING (idx)",
-                    ", ".join(column.name for column in _opened_columns),
-                    "idx",
-                    indexes,
+                    connection, _OPENED_TABLES, _OPENED_NAMES, "entry.idx", indexes
                 ),
                 key=lambda row: indexes.index(row[0]),
             ),
@@ -221,10 +217,13 @@ class Reader:
         return opened
 
     def _opened(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Opened]:
-        keys = self._subject_keys(connection, {row[3] for row in rows if row[3] is not None})
+        width = len(leaves.COLUMNS)
+        handles = {row[width + 1] for row in rows if row[width + 1] is not None}
+        keys = self._subject_keys(connection, handles)
         opened = []
-        for idx, raw, sealed, handle, _version, wrapped in rows:
-            fields = _leaf(idx, bytes(raw))
+        for row in rows:
+            fields = _leaf(row[:width])
+            sealed, handle, _version, wrapped = row[width:]
             key = keys.get(handle)
             if sealed is None or key is None:
                 opened.append(Opened(fields, b"", erased=True))
@@ -236,8 +235,8 @@ class Reader:
     def _require_erased(self, connection: Connection, gone: Sequence[int]) -> None:
         """Raise `Tampered` unless logged erasures account for what is gone."""
         completed = connection.execute(
-            select(*_opened_columns)
-            .join(series, series.c.id == entry.c.series)
+            select(*leaves.COLUMNS, *_PAYLOAD)
+            .select_from(leaves.STORED)
             .join(payload, payload.c.idx == entry.c.idx)
             .where(series.c.type == erasures.COMPLETED, series.c.integration == SYSTEM)
         ).all()
@@ -286,20 +285,18 @@ class Reader:
         self._ledger.checkpoint()
 
 
-_opened_columns = (
-    entry.c.idx,
-    entry.c.leaf,
-    payload.c.sealed,
-    payload.c.handle,
-    payload.c.key_version,
-    payload.c.wrapped,
+_PAYLOAD = (payload.c.sealed, payload.c.handle, payload.c.key_version, payload.c.wrapped)
+_OPENED_NAMES = ", ".join(
+    f"{column.table.name}.{column.name}" for column in (*leaves.COLUMNS, *_PAYLOAD)
 )
+_OPENED_TABLES = f"{leaves.TABLES} LEFT JOIN payload ON payload.idx = entry.idx"
 
 
-def _leaf(index: int, raw: bytes) -> Leaf:
-    fields = leaves.parse(raw)
+def _leaf(row: Sequence[Any]) -> Leaf:
+    raw = leaves.text(row)
+    fields = leaf.parse(raw)
     return Leaf(
-        index,
+        row[0],
         merkle.leaf_hash(raw),
         raw,
         fields.type,

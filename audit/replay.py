@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from audit import leaf
+from audit import leaf, leaves
 from audit.compression import Codec
 from audit.errors import AuditError, Tampered
 from audit.events import Event, event_of_json
@@ -57,18 +57,18 @@ def pages(connection: Connection, keys: Keys, size: int) -> Iterator[list[Replay
     codec = Codec()
     query = (
         select(
-            entry.c.idx,
-            entry.c.leaf,
+            *leaves.COLUMNS,
             entry.c.series,
             payload.c.sealed,
             payload.c.handle,
             payload.c.key_version,
             payload.c.wrapped,
             subject_key.c.tag,
-            subject_key.c.version,
+            subject_key.c.version.label("subject_version"),
             subject_key.c.store_version,
             subject_key.c.wrapped.label("subject_wrapped"),
         )
+        .select_from(leaves.STORED)
         .outerjoin(payload, payload.c.idx == entry.c.idx)
         .outerjoin(subject_key, subject_key.c.handle == payload.c.handle)
         .order_by(entry.c.idx)
@@ -81,11 +81,12 @@ def pages(connection: Connection, keys: Keys, size: int) -> Iterator[list[Replay
 
 def _replayed(row: Row[Any], keys: Keys, codec: Codec) -> Replayed:
     try:
-        fields = leaf.parse(row.leaf)
-        if row.sealed is None or row.version is None:
+        raw = leaves.text(row[: len(leaves.COLUMNS)])
+        fields = leaf.parse(raw)
+        if row.sealed is None or row.subject_version is None:
             return Replayed(row.idx, fields, row.series)
         key = _subject_key(row, keys)
-        body = open_sealed(Sealed(row.leaf, row.sealed, row.wrapped), key, codec)
+        body = open_sealed(Sealed(raw, row.sealed, row.wrapped), key, codec)
         event = event_of_json(fields.type, fields.integration, body)
     except AuditError as error:
         raise Tampered(getattr(error, "what", str(error)), index=row.idx) from error
@@ -93,10 +94,10 @@ def _replayed(row: Row[Any], keys: Keys, codec: Codec) -> Replayed:
 
 
 def _subject_key(row: Row[Any], keys: Keys) -> SubjectKey:
-    if row.key_version != row.version:
+    if row.key_version != row.subject_version:
         raise Tampered("the key of a payload is of another version")
     cached = keys.cached(row.handle)
     if cached is not None:
         return cached
-    stored = (row.handle, row.tag, row.version, row.store_version, row.subject_wrapped)
+    stored = (row.handle, row.tag, row.subject_version, row.store_version, row.subject_wrapped)
     return keys.load([stored])[0]

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from audit import leaf
+from audit import leaf, leaves
 from audit.clock import Clock
 from audit.errors import NotFound
 from audit.events import SYSTEM, event_of, rfc3339
@@ -122,7 +122,9 @@ def _rotate_subject(store: Store, connection: Connection, keys: Keys, handle: in
             {
                 "_idx": each.idx,
                 "key_version": new.version,
-                "wrapped": rewrap(each.wrapped, leaf.parse(each.leaf), old, new, store.random(12)),
+                "wrapped": rewrap(
+                    each.wrapped, leaf.parse(leaves.text(each[2:])), old, new, store.random(12)
+                ),
             }
             for each in page
         ]
@@ -147,8 +149,9 @@ _update_payload = update(payload).where(payload.c.idx == bindparam("_idx"))
 def _payloads(connection: Connection, handle: int) -> Iterator[list[Row[Any]]]:
     after = -1
     query = (
-        select(payload.c.idx, payload.c.wrapped, entry.c.leaf)
-        .join(entry, entry.c.idx == payload.c.idx)
+        select(payload.c.idx, payload.c.wrapped, *leaves.COLUMNS)
+        .select_from(leaves.STORED)
+        .join(payload, payload.c.idx == entry.c.idx)
         .where(payload.c.handle == handle)
         .order_by(payload.c.idx)
         .limit(BATCH)

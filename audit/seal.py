@@ -39,24 +39,39 @@ class SubjectKey(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """One record as the store keeps it."""
+    """One record: its leaf, and what the store keeps of it elsewhere."""
 
     leaf: bytes
     payload: bytes
     wrapped: bytes
 
 
+class Fresh(NamedTuple):
+    """A record that was just sealed; `packed` is its leaf as the store keeps it."""
+
+    leaf: bytes
+    packed: bytes
+    payload: bytes
+    wrapped: bytes
+
+
 def seal(
-    event: Event, packed: bytes, log: str, logged_us: int, key: SubjectKey, random: bytes
-) -> Sealed:
-    """Return `event` sealed; `packed` is its compressed body, `random` fresh RANDOM_BYTES."""
+    event: Event, body: bytes, log: str, logged_us: int, key: SubjectKey, random: bytes
+) -> Fresh:
+    """Return `event` sealed; `body` is its compressed body, `random` fresh RANDOM_BYTES."""
     secret, nonce, wrap_nonce = random[:32], random[32:44], random[44:56]
-    id = uuid7(logged_us, random[56:])
+    raw_id = uuid7(logged_us, random[56:])
+    id = leaf.hyphenated(raw_id)
     data_key, kc = _derive(secret, id)
-    associated = leaf.associated_data(event, log, id, kc, logged_us)
-    payload = nonce + AESGCM(data_key).encrypt(nonce, packed, associated.encode())
-    return Sealed(
-        leaf.complete(associated, sha256(payload).digest(), len(payload)),
+    latency_us = event.latency_us
+    associated = leaf.associated_data(
+        leaf.series_name(event), event.event_us, latency_us, log, id, kc, logged_us
+    )
+    payload = nonce + AESGCM(data_key).encrypt(nonce, body, associated.encode())
+    ct, length = sha256(payload).digest(), len(payload)
+    return Fresh(
+        leaf.complete(associated, ct, length),
+        leaf.pack(raw_id, kc, ct, logged_us, latency_us, length),
         payload,
         wrap_nonce + key.cipher.encrypt(wrap_nonce, secret, _wrap_data(log, id, key)),
     )
@@ -106,13 +121,12 @@ def rewrap(
     return nonce + new.cipher.encrypt(nonce, secret, _wrap_data(fields.log, fields.id, new))
 
 
-def uuid7(us: int, random: bytes) -> str:
+def uuid7(us: int, random: bytes) -> bytes:
     """Return a UUID version 7 (RFC 9562 §5.7) for a time in µs and 10 random bytes."""
     bits = (us // 1000 << 80) | int.from_bytes(random)
     bits = bits & ~(0xF << 76) | 7 << 76
     bits = bits & ~(0x3 << 62) | 2 << 62
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return bits.to_bytes(16)
 
 
 def _derive(secret: bytes, id: str) -> tuple[bytes, bytes]:

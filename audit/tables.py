@@ -51,10 +51,11 @@ entry = Table(
     "entry",
     metadata,
     Column("idx", _int, primary_key=True, autoincrement=False),
-    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),  # packed: audit.leaf
     Column("series", _int, nullable=False),
     Column("event_us", _int, nullable=False),
     Index("entry_by_series", "series", "event_us", "idx"),
+    Index("entry_by_time", "event_us", "idx"),  # for searches that many series match
 )
 payload = Table(
     "payload",

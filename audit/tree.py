@@ -6,7 +6,7 @@ entries and from the roots of the tiles below.
 
 from sqlalchemy import Connection, select
 
-from audit import checkpoint, merkle, tiles, tlogproof
+from audit import checkpoint, leaves, merkle, tiles, tlogproof
 from audit.database import Database
 from audit.errors import NotFound
 from audit.tables import entry, head
@@ -52,12 +52,13 @@ def tile(connection: Connection, wanted: tiles.Tile) -> bytes:
     if wanted.level is None or wanted.level == 0:
         if wanted.level == 0 and wanted.width == tiles.WIDTH:
             return _stored(connection, 0, wanted.index)
-        rows = connection.execute(
-            select(entry.c.leaf)
+        entries = connection.execute(
+            select(*leaves.COLUMNS)
+            .select_from(leaves.STORED)
             .where(entry.c.idx >= first, entry.c.idx < first + wanted.width)
             .order_by(entry.c.idx)
-        ).scalars()
-        raw = [bytes(each) for each in rows]
+        ).all()
+        raw = [leaves.text(row) for row in entries]
         if len(raw) != wanted.width:
             raise NotFound(f"the ledger does not reach {wanted.path}")
         if wanted.level is None:

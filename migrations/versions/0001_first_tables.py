@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("idx"),
     )
     op.create_index("entry_by_series", "entry", ["series", "event_us", "idx"], unique=False)
+    op.create_index("entry_by_time", "entry", ["event_us", "idx"], unique=False)
     op.create_table(
         "head",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),

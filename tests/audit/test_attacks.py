@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from audit import rebuild
+from audit import leaves, rebuild
 from audit.errors import RolledBack, Tampered
 from audit.fsck import OK, TAMPERED
 from audit.merkle import leaf_hash, root_of
@@ -30,11 +30,9 @@ def filled(folder: Path, count: int = 8) -> Store:
 def rewritten(path: Path) -> None:
     """Change an old leaf and the stored root with it, as one who may write the file could."""
     with without_guards(f"sqlite:///{path}") as database:
-        rows = database.execute(text("SELECT leaf FROM entry ORDER BY idx"))
-        leaves = [bytes(row[0]) for row in rows]
-        leaves[3] = leaves[3].replace(b'"status":"ok"', b'"status":"no"')
-        database.execute(text("UPDATE entry SET leaf = :leaf WHERE idx = 3"), {"leaf": leaves[3]})
-        root = root_of(map(leaf_hash, leaves))
+        database.execute(text("UPDATE entry SET event_us = event_us + 1 WHERE idx = 3"))
+        rows = database.execute(select(*leaves.COLUMNS).select_from(leaves.STORED))
+        root = root_of(leaf_hash(leaves.text(row)) for row in sorted(rows))
         database.execute(text("UPDATE head SET root = :root"), {"root": root})
 
 

@@ -9,12 +9,30 @@ from msgspec.structs import replace
 
 from audit import leaf
 from audit.errors import Tampered
+from audit.events import Event
 from tests.audit.stores import prediction
 
 names = st.from_regex(r"[A-Za-z0-9._:/@-]{1,128}", fullmatch=True)
-LEAF = leaf.complete(
-    leaf.associated_data(prediction(1), "example/log", "id-1", b"k" * 32, 5), b"c" * 32, 77
-)
+ID = bytes(range(16))
+
+
+def written(event: Event, log: str, length: int) -> bytes:
+    associated = leaf.associated_data(
+        leaf.series_name(event),
+        event.event_us,
+        event.latency_us,
+        log,
+        leaf.hyphenated(ID),
+        b"k" * 32,
+        5,
+    )
+    whole = leaf.complete(associated, b"c" * 32, length)
+    assert leaf.stripped(whole) == associated.encode()
+    return whole
+
+
+LEAF = written(prediction(1), "example/log", 77)
+PACKED = leaf.pack(ID, b"k" * 32, b"c" * 32, 5, 2000, 77)
 
 
 def test_a_leaf_is_compact_json_with_sorted_keys() -> None:
@@ -36,12 +54,30 @@ def test_what_is_written_is_what_is_read(
         event_us=event_us,
         latency_us=latency_us,
     )
-    associated = leaf.associated_data(event, log, "id-1", b"k" * 32, 5)
-    raw = leaf.complete(associated, b"c" * 32, length)
+    raw = written(event, log, length)
     fields = leaf.parse(raw)
     assert (fields.model, fields.integration, fields.log) == (model, integration, log)
     assert (fields.event_us, fields.latency_us, fields.len) == (event_us, latency_us, length)
-    assert leaf.stripped(raw) == associated.encode()
+    packed = leaf.pack(ID, b"k" * 32, b"c" * 32, 5, latency_us, length)
+    assert leaf.unpack(packed, event_us, log, leaf.series_name(event)) == raw
+
+
+@pytest.mark.parametrize("at", range(len(PACKED)))
+def test_every_changed_byte_of_a_packed_leaf_makes_another_leaf(at: int) -> None:
+    changed = PACKED[:at] + bytes([PACKED[at] ^ 1]) + PACKED[at + 1 :]
+    event = prediction(1)
+    try:
+        other = leaf.unpack(changed, event.event_us, "example/log", leaf.series_name(event))
+    except Tampered:
+        assert at == 0
+    else:
+        assert other != LEAF
+
+
+@pytest.mark.parametrize("packed", [b"", PACKED[:-1], PACKED + b"\0", b"text", LEAF])
+def test_bytes_that_are_no_packed_leaf_are_refused(packed: bytes) -> None:
+    with pytest.raises(Tampered):
+        leaf.unpack(packed, 0, "example/log", leaf.series_name(prediction(1)))
 
 
 @pytest.mark.parametrize(

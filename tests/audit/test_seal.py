@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from audit import leaf
 from audit.compression import Codec
 from audit.errors import Tampered
+from audit.leaf import hyphenated, series_name, unpack
 from audit.seal import RANDOM_BYTES, Sealed, SubjectKey, open_sealed, rewrap, seal, uuid7
 from tests.audit.stores import prediction
 
@@ -21,7 +22,9 @@ LOG = "example/log"
 def _sealed(number: int = 1, key: SubjectKey = KEY) -> Sealed:
     event = prediction(number)
     [packed] = CODEC.compress([event.body])
-    return seal(event, packed, LOG, 1_000_000, key, os.urandom(RANDOM_BYTES))
+    fresh = seal(event, packed, LOG, 1_000_000, key, os.urandom(RANDOM_BYTES))
+    assert unpack(fresh.packed, event.event_us, LOG, series_name(event)) == fresh.leaf
+    return Sealed(fresh.leaf, fresh.payload, fresh.wrapped)
 
 
 def test_a_record_opens_to_its_body() -> None:
@@ -100,7 +103,7 @@ def test_a_rewrapped_secret_opens_under_the_new_key_alone() -> None:
 def test_identifiers_are_uuids_of_version_7_that_sort_by_time() -> None:
     import uuid
 
-    texts = [uuid7(us, b"\xff" * 10) for us in (0, 1_000_000, 1_700_000_000_000_000)]
+    texts = [hyphenated(uuid7(us, b"\xff" * 10)) for us in (0, 1_000_000, 1_700_000_000_000_000)]
     assert texts == sorted(texts)
     assert [uuid.UUID(text).version for text in texts] == [7, 7, 7]
     assert {uuid.UUID(text).variant for text in texts} == {uuid.RFC_4122}

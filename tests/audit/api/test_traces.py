@@ -154,8 +154,7 @@ def test_an_edited_payload_fails_the_hash_and_shows_nothing_of_it(site: Site) ->
 
 def test_an_edited_leaf_fails_hash_and_inclusion(site: Site) -> None:
     index = site.log(prediction())
-    raw = site.store.reader.leaf(index).raw.replace(b'"model":"credit"', b'"model":"cradit"')
-    vandalise(site, "UPDATE entry SET leaf = ? WHERE idx = ?", raw, index)
+    vandalise(site, "UPDATE series SET model = 'cradit' WHERE model = 'credit'")
     found = traced(site, index)
     assert (states(found)["hash"], states(found)["inclusion"]) == ("failed", "failed")
     assert found["leaf"]["model"] == "cradit"

@@ -36,7 +36,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A body with the headers that say how to read it, and in whose name it is read.
 
     `address` is a key of `NATIVE` or `CLOUDEVENTS`; `attributes` are the ce- headers, names in
-    lower case; `permitted` are the event types that the sender may send.
+    lower case; `permitted` are the event types that the sender may send. A message of a stream
+    also has the `place` where it stood and all `headers`, which say where to look for its cause.
     """
 
     address: str
@@ -46,6 +47,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None = None
     encoding: str | None = None
     attributes: tuple[tuple[bytes, bytes], ...] = ()
+    place: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def item(self, raw: bytes) -> "Delivery":
         """The delivery of one item of this batch by itself; this one where it is the item."""

@@ -21,6 +21,7 @@ from rich.console import Console
 
 import audit.commands
 import collector.commands
+import collector.demonstration
 import drift.commands
 from audit.access import Access
 from audit.catalog import Catalog
@@ -28,7 +29,22 @@ from audit.children import await_ready, end_with_parent, together, wait
 from audit.clock import system_clock
 from audit.documents import Projection
 from audit.errors import AuditError, Busy, NotFound, Rejected
-from audit.options import DATA, Data, Database, Host, Parts, Port
+from audit.options import (
+    API_PORT,
+    DATA,
+    LOCAL,
+    PAGES_PORT,
+    PERSON,
+    DashboardPort,
+    Data,
+    Database,
+    Host,
+    Parts,
+    Port,
+    Quiet,
+    store_told,
+)
+from audit.ports import refuse_taken
 from audit.settings import AuditSettings
 from audit.store import open_store
 from audit.tokens import Tokens
@@ -49,14 +65,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-DashboardPort = Annotated[
-    int, typer.Option("--dashboard-port", min=1, max=65_535, help="Port of the pages.")
-]
-API_PORT, PAGES_PORT = 8600, 8601
 SWITCH_SECONDS = 0.001
 """How long a thread that gave Python's lock up waits to get it back from a busy one: the ledger's
 do so at each statement, and at the default of 5 ms ingest was measured at half its speed."""
-LOCAL = "127.0.0.1"
 
 
 def projections() -> tuple[Projection, ...]:
@@ -112,31 +123,43 @@ def application(parts: Parts) -> "Litestar":
 
 @app.command()
 def serve(
-    data: Data = DATA, database: Database = "", host: Host = LOCAL, port: Port = API_PORT
+    data: Data = DATA,
+    database: Database = "",
+    host: Host = LOCAL,
+    port: Port = API_PORT,
+    quiet: Quiet = False,
 ) -> None:
     """Take predictions and answer questions over HTTP."""
-    import uvicorn
+    from audit.api.serving import listen
 
-    from audit.api.protocol import BoundedProtocol
-
+    refuse_taken(host, [("--port", port)])
     sys.setswitchinterval(SWITCH_SECONDS)
-    with opened(data, database, apart=ledger_apart(data, database)) as parts:
-        uvicorn.run(
+    lost = threading.Event()
+    tell = _teller("serve", quiet)
+    with opened(data, database, apart=ledger_apart(data, database, lost)) as parts:
+        listen(
             application(parts),
-            host=host,
-            port=port,
-            loop="uvloop",
-            http=BoundedProtocol,
-            limit_concurrency=1_024,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=5,
+            host,
+            port,
+            lambda: tell(f"http://{host}:{port}, {store_told(AuditSettings.of(data, database))}"),
         )
+    if lost.is_set():
+        raise AuditError("the process that holds the ledger ended, and serve with it; start anew")
+    tell("stopped")
 
 
-def ledger_apart(data: Path, database: str) -> "Callable[[Checkpoints], Ledger]":
-    """Return what puts the ledger into a process of its own, which ends with this one."""
+def _teller(name: str, quiet: bool) -> "Callable[[str], None]":
+    """Return what says how a process is, on a line that names it; or says nothing."""
+    return (lambda _: None) if quiet else (lambda text: typer.echo(f"modelwitness {name}: {text}"))
+
+
+def ledger_apart(
+    data: Path, database: str, lost: threading.Event
+) -> "Callable[[Checkpoints], Ledger]":
+    """Return what puts the ledger into a process of its own, which ends with this one.
+
+    Where that process ends first, `lost` is set and this one is told to stop.
+    """
     from audit.apart import Apart
 
     def start(descriptor: int) -> subprocess.Popen[bytes]:
@@ -147,10 +170,12 @@ def ledger_apart(data: Path, database: str) -> "Callable[[Checkpoints], Ledger]"
             stdin=subprocess.DEVNULL,
         )
 
-    # Without its ledger a server can do nothing: whoever supervises it starts both anew.
-    return lambda checkpoints: Apart(
-        checkpoints, start, lambda: os.kill(os.getpid(), signal.SIGTERM)
-    )
+    def stop() -> None:
+        # Without its ledger a server can do nothing: whoever supervises it starts both anew.
+        lost.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return lambda checkpoints: Apart(checkpoints, start, stop)
 
 
 @app.command(hidden=True)
@@ -173,6 +198,7 @@ def schedule(
         Path | None, typer.Option(help="Directory elsewhere that keeps signed checkpoints.")
     ] = None,
     anchor_every: Annotated[float, typer.Option(help="Seconds between them.", min=1)] = 300,
+    quiet: Quiet = False,
 ) -> None:
     """Judge windows, deliver approved cases, anchor checkpoints: until stopped."""
     from audit import anchor
@@ -192,7 +218,11 @@ def schedule(
             keeper.start()
             stack.callback(keeper.join)
             stack.callback(stop.set)
-        run_schedule(parts.store, parts.access, DriftSettings.of(), stop)
+        settings = DriftSettings.of()
+        tell = _teller("schedule", quiet)
+        tell(f"every {settings.tick:g} s, {store_told(AuditSettings.of(data, database))}")
+        run_schedule(parts.store, parts.access, settings, stop)
+    tell("stopped")
 
 
 @app.command()
@@ -206,6 +236,7 @@ def dashboard(
     """Serve the pages; they speak to the HTTP API as the person who is signed in."""
     from dashboard.__main__ import main as pages
 
+    refuse_taken(host, [("--port", port)])
     pages(["--api", api, "--host", host, "--port", str(port)])
 
 
@@ -218,7 +249,8 @@ def up(
     dashboard_port: DashboardPort = PAGES_PORT,
 ) -> None:
     """Run serve, schedule and dashboard on this machine, and stop them together."""
-    console = Console()
+    refuse_taken(host, [("--port", port), ("--dashboard-port", dashboard_port)])
+    console = Console(highlight=False, soft_wrap=True)
     with (
         suppress(KeyboardInterrupt),  # to be stopped is how it ends, at whatever moment
         running(data, database, host, port, dashboard_port, {}) as processes,
@@ -226,71 +258,14 @@ def up(
         with opened(data, database) as parts:
             address = signin_address(parts, host, dashboard_port)
         console.print(f"API        http://{host}:{port}")
-        console.print(f"Dashboard  {address}", soft_wrap=True)
+        console.print(f"Dashboard  {address}")
+        console.print(
+            "           (the code works once, within ten minutes: `signin` gives another)"
+        )
+        console.print(f"Store      {store_told(AuditSettings.of(data, database))}")
         console.print("Stop with Ctrl-C.")
-        raise typer.Exit(wait(processes))
-
-
-@app.command()
-def demo(
-    data: Data = DATA,
-    database: Database = "",
-    host: Host = LOCAL,
-    port: Port = API_PORT,
-    dashboard_port: DashboardPort = PAGES_PORT,
-    every: Annotated[bool, typer.Option("--all", help="Log all 336,776 flights.")] = False,
-    leave: Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")] = False,
-    sample: Annotated[int | None, typer.Option(help="How many flights to log.")] = None,
-) -> None:
-    """Run the main job on real input: the flights that left New York in 2013."""
-    from collector.demo.retrainer import Retrainer
-    from collector.demo.settings import DEFAULT_SAMPLE, DemoSettings
-    from collector.demo.story import run
-    from collector.demo.traffic import INTEGRATIONS
-    from drift.apply import apply_file
-
-    console = Console()
-    with ExitStack() as stack:
-        retrainer = stack.enter_context(Retrainer())
-        with opened(data, database) as parts:
-            integrations = {
-                name: parts.tokens.issue(name, ["integration"], integration=name, seconds=86_400)
-                for name in INTEGRATIONS
-            }
-            person = parts.tokens.issue("demo", PERSON, seconds=86_400)
-            service = parts.tokens.issue("retrainer", ["retrainer"], seconds=86_400)
-            vkey = parts.store.ledger.vkey
-            address = signin_address(parts, host, dashboard_port)
-
-        def apply(path: Path) -> None:
-            with opened(data, database) as parts:
-                apply_file(parts.store, path, "demo")
-
-        environment = {**retrainer.environment, "MODELWITNESS_DRIFT_TICK": "0.5"}
-        processes = stack.enter_context(
-            running(data, database, host, port, dashboard_port, environment)
-        )
-        settings = DemoSettings(
-            api=f"http://{host}:{port}",
-            dashboard=address,
-            tokens=integrations,
-            person_token=person,
-            retrainer_token=service,
-            data=data,
-            vkey=vkey,
-            apply=apply,
-            stage=retrainer,
-            sample=None if every else sample or DEFAULT_SAMPLE,
-        )
-        status = run(settings, console)
-        if not leave and status == 0:
-            console.print("The pages stay up until you stop them with Ctrl-C.")
-            status = wait(processes)
-        raise typer.Exit(status)
-
-
-PERSON = ["ops", "data_scientist", "compliance"]
-"""Roles of whoever starts the embedded system on their own machine."""
+        wait(processes)
+    typer.echo("Stopped.")
 
 
 @app.command()
@@ -329,8 +304,8 @@ def running(
     """Run serve, schedule and dashboard as child processes until the block ends."""
     store = ["--data", str(data), *(["--database", database] if database else [])]
     commands = (
-        ["serve", *store, "--host", host, "--port", str(port)],
-        ["schedule", *store],
+        ["serve", *store, "--host", host, "--port", str(port), "--quiet"],
+        ["schedule", *store, "--quiet"],
         [
             "dashboard",
             "--api",
@@ -347,6 +322,14 @@ def running(
         yield processes
 
 
+def applied(parts: Parts, path: Path) -> None:
+    """Put a policy file of the demonstration in force."""
+    from drift.apply import apply_file
+
+    apply_file(parts.store, path, "demo")
+
+
+collector.demonstration.add_to(app, opened, running, applied, signin_address)
 audit.commands.add_to(app, opened, projections)
 collector.commands.add_to(app, opened)
 drift.commands.add_to(app, opened)

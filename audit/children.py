@@ -23,6 +23,16 @@ LIFELINE = "MODELWITNESS_LIFELINE"
 LONGEST_STOP = 20.0
 """Seconds a process gets to finish what it does."""
 LONGEST_START = 90.0
+_WORD = 3
+"""Where the name of the command stands: after python -m modelwitness."""
+
+
+class Ended(AuditError):
+    """One of the children ended by itself; it has said why before."""
+
+    def __init__(self, name: str, status: int) -> None:
+        how = f"with exit code {status}" if status >= 0 else f"by signal {-status}"
+        super().__init__(f"{name} ended {how}; its message, if it had one, stands above")
 
 
 @contextmanager
@@ -77,7 +87,7 @@ def _follow(descriptor: int) -> None:
 
 
 def await_ready(address: str, processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Wait until `address` answers 200; raises `AuditError` when a process ended instead."""
+    """Wait until `address` answers 200; raises `Ended` when a process ended instead."""
     deadline = time.monotonic() + LONGEST_START
     while True:
         try:
@@ -85,18 +95,30 @@ def await_ready(address: str, processes: Sequence["subprocess.Popen[bytes]"]) ->
                 return
         except httpx.TransportError:
             pass
-        if any(process.poll() is not None for process in processes):
-            raise AuditError("a process ended while starting; its message stands above")
+        refuse_ended(processes)
         if time.monotonic() > deadline:
             raise AuditError(f"{address} did not answer within {LONGEST_START:.0f} seconds")
         time.sleep(0.05)
 
 
-def wait(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
-    """Wait until one of the processes ends (1) or the user stops us (0)."""
+def refuse_ended(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Raise `Ended`, which names it, when one of the processes is no longer there."""
+    for process in processes:
+        status = process.poll()
+        if status is not None:
+            raise Ended(_name(process), status)
+
+
+def wait(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Wait until the user stops us; raises `Ended` when one of the processes ends before."""
     try:
-        while all(process.poll() is None for process in processes):
+        while True:
+            refuse_ended(processes)
             time.sleep(0.2)
     except KeyboardInterrupt:
-        return 0
-    return 1
+        return
+
+
+def _name(process: "subprocess.Popen[bytes]") -> str:
+    words = process.args if isinstance(process.args, list) else []
+    return str(words[_WORD]) if len(words) > _WORD else "a process"

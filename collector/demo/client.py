@@ -5,6 +5,7 @@ to wait) and when to give up. Hides HTTP, tokens and problem details. Sending tw
 event has an id, and the API answers a redelivery with the first receipt.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 import httpx
@@ -50,8 +51,10 @@ class Client:
         token: str,
         *,
         patience: float = PATIENCE_SECONDS,
+        watch: Callable[[], None] = lambda: None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        """`watch` is called before every request, repeated ones too; what it raises ends them."""
         self._http = httpx.Client(
             base_url=api,
             headers={"Authorization": f"Bearer {token}"},
@@ -60,6 +63,7 @@ class Client:
             transport=transport,
         )
         self._patience = patience
+        self._watch = watch
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +124,7 @@ class Client:
     def _once(
         self, method: str, path: str, headers: dict[str, str], content: bytes
     ) -> httpx.Response:
+        self._watch()
         response = self._http.request(method, path, headers=headers, content=content)
         response.raise_for_status()
         return response

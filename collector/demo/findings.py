@@ -76,6 +76,13 @@ class Judged(Struct, frozen=True):
         return incident[:7] == self.month
 
 
+class Moment(Struct, frozen=True):
+    """A step of a case."""
+
+    type: str
+    reason: str = ""
+
+
 class Case(Struct, frozen=True):
     """A retraining case, as far as the story follows it."""
 
@@ -86,6 +93,13 @@ class Case(Struct, frozen=True):
     opened: str = ""
     incident: str = ""
     outcome: str = ""
+    steps: list[Moment] = []
+
+    @property
+    def reason(self) -> str:
+        """Why it ended as it did, in the words of the ledger."""
+        ends = [step.reason for step in self.steps if step.type == "RetrainingClosed"]
+        return ends[-1] if ends else ""
 
 
 class Alert(Struct, frozen=True):
@@ -165,13 +179,6 @@ class Comparison(Struct, frozen=True):
     brier: tuple[float, float]
     gain: float
     margin: float
-
-    @property
-    def verdict(self) -> str:
-        """One word for whether the later version is better: yes, no or unclear."""
-        if abs(self.gain) <= self.margin:
-            return "unclear"
-        return "yes" if self.gain > 0 else "no"
 
 
 def compare(first: LateModel, second: LateModel, flights: Sequence[Flight]) -> Comparison | None:

@@ -6,6 +6,7 @@ not seen) and what is said of it in VersionReleased. Hides Parquet and the folde
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from collector.demo.errors import DemoError, TooSlow
 from collector.demo.model import CATEGORIES, FEATURE_SET, NAME, NUMBERS, LateModel
 from collector.demo.retrainer import Order
 
+_LOOK_SECONDS: Final = 0.5
 LABELS: Final = {"late": 1, "on-time": 0}
 
 
@@ -113,12 +115,17 @@ class Retraining:
             self._results[order.case] = result
             self._done.notify_all()
 
-    def wait(self, case: str, seconds: float) -> LateModel:
-        """The version trained for a case; raises what stopped it, or `TooSlow`."""
+    def wait(self, case: str, seconds: float, watch: Callable[[], None]) -> LateModel:
+        """The version trained for a case; raises what stopped it, or `TooSlow`.
+
+        `watch` is called every now and then, and may raise.
+        """
         kept = self._shelf.for_case(case)
+        deadline = time.monotonic() + seconds
         with self._done:
-            if case not in self._results and kept is None:
-                self._done.wait_for(lambda: case in self._results, seconds)
+            while case not in self._results and kept is None and time.monotonic() < deadline:
+                watch()
+                self._done.wait(_LOOK_SECONDS)
             result = self._results.get(case) or (kept and self._shelf.get(kept))
         if isinstance(result, DemoError):
             raise result

@@ -16,7 +16,6 @@ from functools import partial
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
@@ -28,7 +27,7 @@ from collector.demo.client import Client
 from collector.demo.errors import DemoError
 from collector.demo.flights import Flight, rfc3339
 from collector.demo.model import LateModel
-from collector.demo.plan import Diary, Lines, Spool, Step, month_start, steps
+from collector.demo.plan import Diary, Lines, Logged, Spool, Step, month_start, steps
 from collector.demo.retrainer import Retrainer, order_of
 from collector.demo.retraining import Labelled, Retraining, Shelf
 from collector.demo.settings import POLICY, DemoSettings
@@ -83,6 +82,7 @@ class _Story:
             self._shelf.put(first, {**release, "time": self._now()})
         self._first: LateModel = first
         self._current: LateModel = self._shelf.get(self._diary.progress.version) or first
+        self._logged = Logged()
         self._seconds: dict[str, float] = {}
 
     def _now(self) -> str:
@@ -92,10 +92,14 @@ class _Story:
         """Raises `DemoError` where the story cannot go on."""
         settings = self._settings
         senders = {
-            name: stack.enter_context(Client(settings.api, settings.tokens[name]))
+            name: stack.enter_context(
+                Client(settings.api, settings.tokens[name], watch=settings.watch)
+            )
             for name in INTEGRATIONS
         }
-        person = stack.enter_context(Client(settings.api, settings.person_token))
+        person = stack.enter_context(
+            Client(settings.api, settings.person_token, watch=settings.watch)
+        )
         # Not on the stack: the retrainer goes on after the story, until its owner closes it.
         service = Client(settings.api, settings.retrainer_token)
         retrainer = Retraining(service, self._shelf, self._learned, self._now)
@@ -104,16 +108,14 @@ class _Story:
             retraining.announce(service, self._shelf.release("1") or {})
             settings.apply(POLICY)
             self._diary.note("begin")
-        weight = max(len(self._asked) // 100, 10)
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(INTEGRATIONS) + DESKS))
-        with self._bar(2 * len(self._asked) + 11 * weight) as advance:
+        with self._bar(2 * len(self._asked)) as advance:
             for step in steps([flight.asked_us for flight in self._asked]):
                 advance(f"{step.month} version {self._current.version} predicts", 0)
                 self._log(step, senders, pool, advance)
                 if step.closes and step.month != "2013-01":
                     advance(f"{step.month} is being judged", 0)
                     self._judge(step, person, retrainer)
-                    advance(f"{step.month} is judged", weight)
         later = [each for each in self._asked if each.asked_us >= self._diary.progress.since_us]
         report.tell(
             self._console,
@@ -122,6 +124,7 @@ class _Story:
             cases=findings.cases_of(person),
             alerts=findings.alerts_of(person),
             comparison=self._compare(later),
+            logged=self._logged,
             entries=int(person.get("/v1/log")["size"]),
             seconds=self._seconds,
         )
@@ -135,9 +138,12 @@ class _Story:
     ) -> None:
         with self._timed("predict and write down"):
             lines = self._spool.take(step, partial(self._lines, step))
+        events = sum(map(len, lines.values()))
         if self._diary.done(step.name):
+            self._logged.there += events
             advance("", sum(len(each) for (_, kind), each in lines.items() if _counts(kind)))
             return
+        added = 0
         with self._timed("log over HTTP"):
             for kind in _ORDER:
                 sent = [
@@ -146,8 +152,9 @@ class _Story:
                     if of is kind
                     for packets in traffic.lanes(name, kind, bodies)
                 ]
-                for each in sent:
-                    each.result()
+                added += sum(each.result() for each in sent)
+        self._logged.added += added
+        self._logged.there += events - added
         self._diary.note(step.name)
 
     @staticmethod
@@ -156,10 +163,13 @@ class _Story:
         packets: Iterable[Packet],
         advance: Callable[[str, int], None],
         kind: Kind,
-    ) -> None:
+    ) -> int:
+        """Send them in their order; return how many of their events were new."""
+        added = 0
         for packet in packets:
-            client.send(packet)
+            added += client.send(packet)
             advance("", packet.events if _counts(kind) else 0)
+        return added
 
     def _lines(self, step: Step) -> Lines:
         """What is logged in a step: the predictions asked for in it, the outcomes known in it."""
@@ -199,7 +209,7 @@ class _Story:
         elif case.state in {"dispatched", "acknowledged"}:
             # Heard by a run that was cut off; what was delivered once is not delivered again.
             retrainer.obey(order_of(case.id, model.NAME, case.version))
-        self._current = retrainer.wait(case.id, patience)
+        self._current = retrainer.wait(case.id, patience, self._settings.watch)
         findings.await_candidate(person, case.id, patience)
         progress = self._diary.progress
         progress.case, progress.version = case.id, self._current.version
@@ -225,15 +235,16 @@ class _Story:
 
     @contextmanager
     def _bar(self, total: int) -> Iterator[Callable[[str, int], None]]:
-        """A bar with what is done, what is left and for how long; call it with a new description
-        ("" keeps the old one) and the events done."""
+        """A bar with the events done, the time taken and the time left; call it with a new
+        description ("" keeps the old one) and how many events more are done."""
         bar = Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} events,"),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("since the start,"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self._console,
         )
         with bar:

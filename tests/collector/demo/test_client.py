@@ -68,3 +68,24 @@ def test_a_refusal_is_told_and_not_repeated(answer: Callable[[], httpx.Response]
     with client(iter([answer()]), seen) as api, pytest.raises(Refused, match="v1/predictions"):
         api.send(PACKET)
     assert len(seen) == 1
+
+
+def test_what_the_watch_raises_ends_even_a_repetition_at_once() -> None:
+    class Died(Exception):
+        """A process that the story needs has ended."""
+
+    looks = iter([None, Died()])
+
+    def watch() -> None:
+        if (found := next(looks)) is not None:
+            raise found
+
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    transport = httpx.MockTransport(gone)
+    with (
+        Client("http://127.0.0.1", "mw_x", transport=transport, watch=watch) as api,
+        pytest.raises(Died),
+    ):
+        api.send(PACKET)

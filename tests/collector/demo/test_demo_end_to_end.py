@@ -1,5 +1,6 @@
 """The whole story as a user starts it, on a small sample; and started again, adding nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,11 @@ def counts(data: Path) -> Counter[str]:
     return found
 
 
+def cases(data: Path) -> list[Any]:
+    with opened(data) as parts:
+        return [json.loads(body) for _, body in parts.store.documents.list("case")]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_year_is_told_once_however_often_it_is_started(
@@ -63,12 +70,23 @@ def test_the_year_is_told_once_however_often_it_is_started(
     assert first["VersionReleased"] == 2
     assert first["LabelsExported"] == 1
     assert first["ConflictRecorded"] == 0
-    for told in ("2013-12", "v2", "dep_delay null", "simulated", "signin?code=", "verify http"):
+    logged = first["PredictionLogged"] + first["OutcomeObserved"] + first["OversightRecorded"]
+    for told in ("2013-12", "v2", "dep_delay null", "simulated", f"{logged:,} events were added"):
         assert told in printed
     assert "expired" not in printed
+    # Nothing listens any more: no address, but how to start it again and to verify without it.
+    assert "http://" not in printed
+    assert f"modelwitness up --data {tmp_path}" in printed
+    assert f"modelwitness verify {tmp_path}/tiles --vkey" in printed
+    # Whether it helped is said as the ledger says it.
+    [case] = cases(tmp_path)
+    assert case["outcome"] in printed
+    assert " ".join(case["steps"][-1]["reason"].split()) in " ".join(printed.split())
+    assert (tmp_path / "demo/tokens.json").stat().st_mode & 0o777 == 0o600
 
     again = tell(tmp_path, ports)
     second = counts(tmp_path)
     assert "later flights" in again
-    for kind in set(first) - {"TokenIssued", "AccessRecorded"}:
+    assert f"Nothing was added: all {logged:,} events were already in the ledger." in again
+    for kind in set(first) - {"AccessRecorded"}:
         assert second[kind] == first[kind], kind

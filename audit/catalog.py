@@ -4,7 +4,7 @@ Decides which documents these events leave behind and under which keys; `audit.l
 `audit.tokens` and `audit.access` read them. Everything follows from the events alone, so
 `rebuild` gives the same documents.
 
-    version      MODEL VERSION           what was released, newest release wins
+    version      MODEL VERSION SENDER    what each sender released, its newest release wins
     integration  NAME                    what was declared, newest declaration wins
     token        SHA-256 of the token    audit.tokens.Issued
     looked       BLOCK ACCESS            one for each block of entries that an access named
@@ -35,7 +35,8 @@ _decode_issued = msgspec.json.Decoder(Issued).decode
 
 
 class Released(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model version as its newest VersionReleased tells it; `index` is that entry."""
+    """A model version as the newest VersionReleased of one integration tells it; `index` is that
+    entry. `unverified` is never stored: `audit.releases` decides it for whoever asks."""
 
     model: str
     version: str
@@ -45,6 +46,7 @@ class Released(msgspec.Struct, frozen=True, omit_defaults=True):
     lineage: dict[str, Any] = {}
     case: str | None = None
     metrics: dict[str, float] = {}
+    unverified: bool = False
 
 
 class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,9 +103,9 @@ class Catalog:
         """Nothing here is about a subject."""
 
 
-def version_key(model: str, version: str) -> str:
-    """Key of a version's document."""
-    return f"{model} {version}"
+def version_prefix(model: str, version: str) -> str:
+    """What the keys of a version's documents begin with."""
+    return f"{model} {version} "
 
 
 def block_prefix(index: int) -> str:
@@ -127,7 +129,8 @@ def _released(each: Applied, body: dict[str, Any], view: View) -> None:
         case=body.get("case"),
         metrics=body.get("metrics") or {},
     )
-    view.put(VERSION, version_key(event.model, event.version), _encode(found))
+    key = version_prefix(event.model, event.version) + event.integration
+    view.put(VERSION, key, _encode(found))
 
 
 def _declared(each: Applied, body: dict[str, Any], view: View) -> None:

@@ -100,6 +100,8 @@ class Policy(msgspec.Struct, frozen=True):
     owner: str = ""
     revision: str = ""
     index: int = -1
+    releases: tuple[str, ...] = ()
+    """Integrations that the policy believes about new versions."""
 
 
 _decode_verdict = msgspec.json.Decoder(Verdict).decode
@@ -136,6 +138,11 @@ class Governed:
         """The policies in force, by model."""
         rows = self._documents.each("policy")
         return {key: _decode_policy(body) for key, body in rows}
+
+    def retrainers(self) -> frozenset[str]:
+        """The names under which tokens with the role of a retrainer send."""
+        stored = self._documents.get("retrainers", "all")
+        return frozenset() if stored is None else frozenset(msgspec.json.decode(stored))
 
     def verdicts(self, model: str, most: int = 200) -> list[Verdict]:
         """The newest verdicts on a model, by window."""

@@ -16,6 +16,7 @@ import msgspec
 from audit.catalog import Released
 from audit.events import rfc3339
 from audit.governed import Alert, Case, Verdict
+from audit.releases import UNVERIFIED
 
 MOST = 150
 MOST_DEPTH = 6
@@ -73,10 +74,11 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """All that a graph is made of; `statuses` as the overview gives them, by (model, version)."""
+    """All that a graph is made of; by (model, version) `versions` as `audit.releases` tells them
+    and `statuses` as the overview gives them."""
 
     series: Sequence[Series]
-    versions: Sequence[Released]
+    versions: Mapping[tuple[str, str], Sequence[Released]]
     verdicts: Sequence[Verdict] = ()
     alerts: Sequence[Alert] = ()
     cases: Sequence[Case] = ()
@@ -86,11 +88,11 @@ class Sources(msgspec.Struct, frozen=True):
 def graph(sources: Sources, model: str, version: str | None, depth: int) -> Graph:
     """The graph around a model's version (None: all its versions), `depth` edges far."""
     whole = _Whole()
-    released = {each.version: each for each in sources.versions if each.model == model}
+    released = {version: told for (of, version), told in sources.versions.items() if of == model}
     predicted = [s for s in sources.series if s.type == "PredictionLogged" and s.model == model]
     for name in sorted(released.keys() | {each.version for each in predicted}):
         status = sources.statuses.get((model, name), "unknown")
-        _version(whole, model, name, released.get(name), status)
+        _version(whole, model, name, released.get(name, ()), status)
     _traffic(whole, sources.series, predicted)
     _governance(whole, sources, model)
     centre = [
@@ -123,13 +125,22 @@ class _Whole:
 
 
 def _version(
-    whole: _Whole, model: str, version: str, released: Released | None, status: str
+    whole: _Whole, model: str, version: str, releases: Sequence[Released], status: str
 ) -> None:
+    released = releases[0] if releases else None
     lineage = released.lineage if released else {}
     detail: dict[str, Any] = {"model": model, "version": version}
+    doubt = ""
     if released:
         detail |= {"released": released.time, "index": released.index, **lineage}
         detail |= {"metrics": released.metrics} if released.metrics else {}
+        if released.unverified:
+            doubt = f", {UNVERIFIED}"
+            detail["source"] = f"{UNVERIFIED}: {released.integration}"
+    others = [each for each in releases[1:] if each.unverified]
+    if others:
+        said = [f"{each.integration}, entry {each.index}" for each in others]
+        detail["also said"] = f"{UNVERIFIED}: {'; '.join(said)}"
     if not lineage.get("training_run"):
         # A broken chain must be told, but says nothing about how the version behaves.
         detail["origin"] = "nobody told what trained it"
@@ -139,15 +150,15 @@ def _version(
     if run:
         facts = {key: lineage[key] for key in ("code_commit",) if lineage.get(key)}
         target = whole.node("training_run", run, str(run), facts)
-        whole.edge(target, node, "trained")
+        whole.edge(target, node, f"trained{doubt}")
     for dataset in lineage.get("datasets") or []:
         name, digest = dataset.get("name"), dataset.get("digest")
         key = digest or name
         source = whole.node("dataset", f"{key}", str(name), dataset)
-        whole.edge(source, target, "trained on")
+        whole.edge(source, target, f"trained on{doubt}")
     if lineage.get("feature_set"):
         name = str(lineage["feature_set"])
-        whole.edge(whole.node("feature_set", name, name, {}), node, "features of")
+        whole.edge(whole.node("feature_set", name, name, {}), node, f"features of{doubt}")
 
 
 def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series]) -> None:

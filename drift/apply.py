@@ -61,6 +61,7 @@ def apply_text(store: Store, text: str, author: str, *, clock: Clock = system_cl
         actor=author,
         owner=policy.owner or author,
         text=text,
+        **({"releases": list(policy.releases_from)} if policy.releases_from else {}),
     )
     [appended] = store.ledger.append([event])
     return Change(policy.model, revision, appended.index, changed=not appended.duplicate)

@@ -100,6 +100,7 @@ class CaseEvent(Struct, frozen=True):
     windows: tuple[Span, ...] = ()
     columns: tuple[str, ...] = ()
     owner: str = ""
+    senders: tuple[str, ...] = ()
     candidate: str = ""
     metrics: dict[str, Any] = {}
     verdict: dict[str, Any] = {}
@@ -123,8 +124,9 @@ class Case(Struct, frozen=True):
     """A retraining case: where it stands and how it came there.
 
     `version` is the one that drifted, `candidate` the one that retraining gave; `dispatched` is
-    the time of the dispatch, "" before it; `ignored` lists steps that came when they could not be
-    taken (two people deciding at once), so that nothing on the ledger is hidden.
+    the time of the dispatch, "" before it; `senders` are the integrations that had predicted with
+    the model when the case was opened, which may release for it; `ignored` lists steps that could
+    not be taken when they came (two people deciding at once), so that nothing is hidden.
     """
 
     id: str
@@ -140,6 +142,7 @@ class Case(Struct, frozen=True):
     windows: tuple[Span, ...] = ()
     columns: tuple[str, ...] = ()
     owner: str = ""
+    senders: tuple[str, ...] = ()
     approver: str = ""
     dispatched: str = ""
     attempts: int = 0
@@ -282,6 +285,7 @@ def _opened(event: CaseEvent, step: Step) -> Case:
         windows=event.windows,
         columns=event.columns,
         owner=event.owner,
+        senders=event.senders,
         simulated=event.simulated,
         steps=(step,),
     )

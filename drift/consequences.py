@@ -17,6 +17,7 @@ from audit.store import Store
 from drift import alerts, steps
 from drift.alerts import SCHEDULER, Alert, Kind, system_event
 from drift.cases import Case, Evidence, Named, blocked, case_id, overdue
+from drift.duty import LOGGED
 from drift.outbox import Outbox
 from drift.policy import Policy, Retrain
 from drift.projection import PolicyDocument, Retraining
@@ -175,6 +176,7 @@ class Consequences:
             windows=[msgspec.to_builtins(each.window) for each in confirming],
             columns=list(verdict.drifted),
             owner=document.owner,
+            senders=self._senders(model),
             evidence=[
                 msgspec.to_builtins(steps.evidence_of(self._store, index)) for index in indexes
             ],
@@ -216,6 +218,12 @@ class Consequences:
             reason=reason,
         )
         self._store.ledger.append([event])
+
+    def _senders(self, model: str) -> list[str]:
+        """The integrations that have predicted with the model."""
+        rows = self._store.counts.series()
+        found = {row.integration for row in rows if (row.type, row.model) == (LOGGED, model)}
+        return sorted(found)
 
     def _open_cases(self) -> Sequence[Case]:
         rows = self._store.documents.each("retraining")

@@ -9,9 +9,12 @@
 | alert-standing | model version segment kind | id of the alert that is not yet resolved |
 | case | case id (in order of time) | `drift.cases.Case` |
 | retraining | model | id of the open case, time of the last dispatch |
+| retrainers | all | names under which tokens with the role of a retrainer send |
 
 Decides nothing that is not in the events: replaying the ledger gives the same documents. Steps
-that came when a case could not take them are noted in the case, not lost.
+that came when a case could not take them are noted in the case, not lost. A release registers a
+candidate only when it comes from a retrainer, from an integration that had predicted with the model
+when the case was opened, or from one that the policy in force lists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +26,8 @@ from msgspec.structs import replace
 
 from audit.documents import Applied, View
 from audit.events import Event, micros
+from audit.releases import UNVERIFIED
+from audit.roles import RETRAINER
 from drift import alerts, cases, verdicts
 from drift.errors import IllegalStep, SamePerson
 
@@ -44,6 +49,11 @@ class PolicyDocument(Struct, frozen=True):
     time: str
     index: int
     text: str
+    releases: tuple[str, ...] = ()
+
+
+_decode_policy = msgspec.json.Decoder(PolicyDocument).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 
 
 class Released(Struct, frozen=True):
@@ -72,9 +82,20 @@ class Governance:
     """The projection of drift; handed to the store by the composition root."""
 
     name = "governance"
-    types = cases.CASE_EVENTS | alerts.ALERT_EVENTS | {"PolicyChanged", "DriftMeasured"}
+    types = (
+        cases.CASE_EVENTS | alerts.ALERT_EVENTS | {"PolicyChanged", "DriftMeasured", "TokenIssued"}
+    )
     kinds = frozenset(
-        {"policy", "drift", "drift-progress", "alert", "alert-standing", "case", "retraining"}
+        {
+            "policy",
+            "drift",
+            "drift-progress",
+            "alert",
+            "alert-standing",
+            "case",
+            "retraining",
+            "retrainers",
+        }
     )
 
     def apply(self, entries: Sequence[Applied], view: View) -> None:
@@ -85,6 +106,8 @@ class Governance:
                 _policy(event, entry.index, view)
             elif event.type == "DriftMeasured":
                 _measured(event, entry.index, view)
+            elif event.type == "TokenIssued":
+                _issued(event, view)
             elif event.type in alerts.ALERT_EVENTS:
                 _alert(event, entry.index, view)
             elif event.type in cases.CASE_EVENTS:
@@ -104,8 +127,22 @@ def _policy(event: Event, index: int, view: View) -> None:
         time=body["time"],
         index=index,
         text=body["text"],
+        releases=tuple(body.get("releases", ())),
     )
     view.put("policy", event.model, _encode(document))
+
+
+def _issued(event: Event, view: View) -> None:
+    body: Mapping[str, Any] = msgspec.json.decode(event.body)
+    name = body.get("integration") or body["actor"]
+    known = _retrainers(view)
+    if RETRAINER in body["roles"] and name not in known:
+        view.put("retrainers", "all", _encode(sorted([*known, name])))
+
+
+def _retrainers(view: View) -> list[str]:
+    stored = view.get("retrainers", "all")
+    return [] if stored is None else _decode_names(stored)
 
 
 def _measured(event: Event, index: int, view: View) -> None:
@@ -142,6 +179,10 @@ def _case(event: Event, index: int, view: View) -> None:
         return  # a version released outside any case
     stored = view.get("case", body.case)
     before = None if stored is None else _decode_case(stored)
+    if before is not None and not _counts(event, before, view):
+        body = replace(body, reason=UNVERIFIED)
+        view.put("case", before.id, _encode(cases.ignore(before, event.type, body, index)))
+        return
     try:
         after = cases.advance(before, event.type, body, index)
     except (IllegalStep, SamePerson):
@@ -153,6 +194,15 @@ def _case(event: Event, index: int, view: View) -> None:
         after = replace(after, state="rejected", outcome=f"case {marker.open} was open before")
     view.put("case", after.id, _encode(after))
     _mark(after, marker, view)
+
+
+def _counts(event: Event, case: cases.Case, view: View) -> bool:
+    """Whether who released may register a candidate; `audit.releases` tells it in lineage."""
+    if event.type != "VersionReleased" or event.integration in case.senders:
+        return True
+    stored = view.get("policy", case.model)
+    listed = () if stored is None else _decode_policy(stored).releases
+    return event.integration in listed or event.integration in _retrainers(view)
 
 
 def _case_event(event: Event) -> cases.CaseEvent:

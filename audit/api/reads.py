@@ -11,8 +11,9 @@ import msgspec
 from litestar import Request
 from litestar.params import PathParameter, QueryParameter
 
-from audit import roles
+from audit import releases, roles
 from audit.access import Access
+from audit.catalog import VERSION, Released
 from audit.clock import Clock
 from audit.errors import Rejected
 from audit.events import micros, rfc3339
@@ -30,6 +31,8 @@ OPEN: list[dict[str, list[str]]] = [{}]
 ABOUT = frozenset({"OutcomeObserved", "OversightRecorded", "ExplanationAttached"})
 """Types whose schema vouches for `prediction`; elsewhere a field of that name is a producer's own
 and may hold anything. Few of them name a model."""
+
+_decode_released = msgspec.json.Decoder(Released).decode
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
@@ -89,6 +92,21 @@ class Reads:
             self.access.denied(principal, SEARCH)
             accept = {"allow"} if full else set(roles.DECISIONS)
             raise Forbidden(SEARCH, roles.roles_for(SEARCH, accept=accept))
+
+
+def released(reads: Reads, prefix: str = "") -> dict[tuple[str, str], list[Released]]:
+    """What is told of the versions whose keys begin so, as `audit.releases.told` gives it."""
+    rows = [_decode_released(body) for _, body in reads.store.documents.each(VERSION, prefix)]
+    if not rows:
+        return {}
+    senders = {
+        (row.model, row.integration)
+        for row in reads.store.counts.series()
+        if row.type == "PredictionLogged"
+    }
+    governed = reads.governed
+    counts = releases.believed(senders, governed.retrainers(), governed.policies())
+    return releases.told(rows, counts)
 
 
 def within(sight: Sight, integration: str | None) -> str | None:

@@ -9,8 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from audit import catalog, checkpoint, lineage, note, overview
-from audit.api.reads import Asked, From, Name, Reads, To, span
-from audit.catalog import Declared, Released
+from audit.api.reads import Asked, From, Name, Reads, To, released, span
+from audit.catalog import Declared
 from audit.counts import SeriesRow
 from audit.errors import NotFound
 from audit.events import LATEST_US, SYSTEM, rfc3339
@@ -27,12 +27,14 @@ Depth = Annotated[
     int, QueryParameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")
 ]
 Model = Annotated[str, QueryParameter(pattern=NAME_PATTERN)]
-_decode_released = msgspec.json.Decoder(Released).decode
 _decode_declared = msgspec.json.Decoder(Declared).decode
 
 
 class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One version of a model: when it predicted and how often; how it was made, if known."""
+    """One version of a model: when it predicted and how often; how it was made, if known.
+
+    `unverified`: that was said by a source that neither predicts with the model nor is listed.
+    """
 
     version: str
     first: str | None
@@ -40,6 +42,7 @@ class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
     predictions: int
     lineage: dict[str, Any] | None = None
     case: str | None = None
+    unverified: bool = False
 
 
 class ModelRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,7 +120,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         reads.everything(request.user)
         sources = Sources(
             series=reads.store.counts.series(),
-            versions=_released(reads, f"{model} "),
+            versions=released(reads, f"{model} "),
             verdicts=reads.governed.verdicts(model),
             alerts=reads.governed.alerts(),
             cases=reads.governed.cases(),
@@ -147,11 +150,11 @@ def _models(reads: Reads) -> list[ModelRow]:
     found: dict[str, dict[str, VersionRow]] = {}
     for row in _by_version(reads.store.counts.series()):
         found.setdefault(row[0], {})[row[1].version] = row[1]
-    for each in _released(reads):
-        versions = found.setdefault(each.model, {})
-        known = versions.get(each.version, VersionRow(each.version, None, None, 0))
-        versions[each.version] = msgspec.structs.replace(
-            known, lineage=each.lineage or None, case=each.case
+    for (model, version), (each, *_) in released(reads).items():
+        versions = found.setdefault(model, {})
+        known = versions.get(version, VersionRow(version, None, None, 0))
+        versions[version] = msgspec.structs.replace(
+            known, lineage=each.lineage or None, case=each.case, unverified=each.unverified
         )
     policies = reads.governed.policies()
     rows = []
@@ -253,11 +256,6 @@ def _verified(reads: Reads, now_us: int) -> Verified:
     verifier = note.Verifier.parse(reads.store.ledger.vkey)
     signed = checkpoint.open(reads.store.ledger.checkpoint(), verifier)
     return Verified(signed.size, rfc3339(now_us))
-
-
-def _released(reads: Reads, prefix: str = "") -> list[Released]:
-    rows = reads.store.documents.each(catalog.VERSION, prefix)
-    return [_decode_released(body) for _, body in rows]
 
 
 def _declared(reads: Reads) -> list[Declared]:

@@ -15,8 +15,18 @@ from litestar.handlers import HTTPRouteHandler
 
 from audit import trace
 from audit.api.entries import Clear, body_of, clear
-from audit.api.reads import ABOUT, Asked, Index, Reads, Sight, milliseconds, visible, within
-from audit.catalog import VERSION, Released, version_key
+from audit.api.reads import (
+    ABOUT,
+    Asked,
+    Index,
+    Reads,
+    Sight,
+    milliseconds,
+    released,
+    visible,
+    within,
+)
+from audit.catalog import version_prefix
 from audit.errors import Tampered
 from audit.events import rfc3339
 from audit.governed import Alert, Verdict
@@ -26,7 +36,6 @@ from audit.reader import Leaf
 from audit.timeline import Moment, assemble
 
 _MOST_ABOUT = 199  # with the prediction itself one page
-_decode_released = msgspec.json.Decoder(Released).decode
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -200,10 +209,11 @@ def _decision(reads: Reads, found: _Found, decision: str) -> Decision | None:
     if "explanation" not in body and explained:
         body = {**body, "explanation": explained[-1][1].get("explanation")}
     shown, masked = seen(leaf.type, body, decision)
-    released = reads.store.documents.get(VERSION, version_key(leaf.model, leaf.version))
     lineage = (shown.get("model") or {}).get("lineage")
-    if lineage is None and released is not None:
-        lineage = _decode_released(released).lineage or None
+    if lineage is None:
+        told = released(reads, version_prefix(leaf.model, leaf.version)).values()
+        verified = [each for each, *_ in told if not each.unverified]
+        lineage = (verified[0].lineage or None) if verified else None
     return Decision(
         model=leaf.model,
         version=leaf.version,

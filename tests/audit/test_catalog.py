@@ -33,7 +33,7 @@ def documents(site: Site) -> dict[str, list[tuple[str, bytes]]]:
 def test_the_newest_release_of_a_version_wins(site: Site) -> None:
     release(site, "run-1")
     index = release(site, "run-2", case="c1", metrics={"auc": 0.8})
-    stored = site.store.documents.get(VERSION, "credit 1")
+    stored = site.store.documents.get(VERSION, "credit 1 web")
     assert stored is not None
     assert msgspec.json.decode(stored, type=Released) == Released(
         model="credit",

@@ -37,10 +37,10 @@ SOURCES = Sources(
         Row("OutcomeObserved", "web", "-", "-", 4),
         Row("OversightRecorded", "web", "credit", "1", 2),
     ],
-    versions=[
-        Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", LINEAGE),
-        Released("credit", "2", 9, "2013-03-05T00:00:00Z", "web", {}, case="c1"),
-    ],
+    versions={
+        ("credit", "1"): [Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", LINEAGE)],
+        ("credit", "2"): [Released("credit", "2", 9, "2013-03-05T00:00:00Z", "web", case="c1")],
+    },
     verdicts=[Verdict(Named("credit", "1"), WINDOW, "shift", 6)],
     alerts=[Alert("a1", "credit", "1", "raised", 7, incident=WINDOW.start, case="c1")],
     cases=[Case("c1", "credit", "1", "closed", candidate="2", windows=(WINDOW,))],
@@ -148,8 +148,28 @@ def test_what_is_too_much_to_draw_is_counted() -> None:
     datasets = [{"name": f"d{n}", "digest": f"sha256:{n}"} for n in range(MOST + 37)]
     lineage = {**LINEAGE, "datasets": datasets}
     released = [Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", lineage)]
-    found = drawn(sources=Sources(series=[], versions=released))
+    found = drawn(sources=Sources(series=[], versions={("credit", "1"): released}))
     assert len(found.nodes) == MOST + 1
     left = found.nodes[-1]
     # The version, its run and its feature set are nodes too.
     assert (left.kind, left.detail["count"]) == ("more", 37 + 3)
+
+
+def test_a_release_of_an_unverified_source_is_drawn_as_such() -> None:
+    said = Released("credit", "1", 3, "2013-01-01T00:00:00Z", "rival", LINEAGE, unverified=True)
+    found = drawn(sources=Sources(series=[], versions={("credit", "1"): [said]}))
+    [version] = [node for node in found.nodes if node.kind == "version"]
+    assert version.detail["source"] == "unverified source: rival"
+    labels = {edge.label for edge in found.edges if edge.target == version.id}
+    assert labels == {"trained, unverified source", "features of, unverified source"}
+
+
+def test_what_a_stranger_said_beside_a_believed_release_is_told_and_not_drawn() -> None:
+    good = Released("credit", "1", 3, "2013-01-01T00:00:00Z", "web", {"training_run": "run-7"})
+    lie = Released("credit", "1", 5, good.time, "rival", {"training_run": "x"}, unverified=True)
+    found = drawn(sources=Sources(series=[], versions={("credit", "1"): [good, lie]}))
+    assert [node.id for node in found.nodes if node.kind == "training_run"] == [
+        "training_run:run-7"
+    ]
+    [version] = [node for node in found.nodes if node.kind == "version"]
+    assert version.detail["also said"] == "unverified source: rival, entry 5"

@@ -14,6 +14,7 @@ from audit.clock import Clock
 from audit.events import event_of, micros, rfc3339
 from audit.settings import AuditSettings
 from audit.store import Store, open_store
+from audit.tokens import Tokens
 from drift import rule
 from drift.alerts import Alert
 from drift.columns import Columns, Numeric
@@ -66,6 +67,12 @@ def opened(folder: Path, clock: Clock, database: str = "") -> Store:
     return open_store(
         settings, [Catalog(), Governance()], clock=clock, random=os.urandom, may_migrate=True
     )
+
+
+def retrainer_of(store: Store, clock: Clock, actor: str = "trainer") -> str:
+    """A token of a retrainer, which lets that actor's releases count."""
+    tokens = Tokens(store.ledger, store.documents, clock=clock, random=os.urandom)
+    return tokens.issue(actor, ["retrainer"])
 
 
 def access_to(store: Store, clock: Clock) -> Access:

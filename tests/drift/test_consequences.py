@@ -24,6 +24,7 @@ from tests.drift.governance import (
     ledger_of,
     opened,
     predict,
+    retrainer_of,
     scheduler,
     told,
     verdicts,
@@ -189,6 +190,7 @@ def test_a_candidate_with_an_old_time_gets_its_whole_limit(store: Store, clock: 
     [case] = steps.list_cases(store)
     steps.approve(store, case.id, "ann", "yes", clock=clock)
     steps.take(store, case.id, "RetrainingDispatched", "scheduler", "", clock=clock)
+    retrainer_of(store, clock)
     body = {
         "id": "release-2",
         "time": "2001-01-01T00:00:00Z",
@@ -337,3 +339,35 @@ def test_the_story_is_the_same_over_either_database(
         assert [item.attempts for item in found.work.list("outbox")] == [1]
     finally:
         found.close()
+
+
+def test_who_predicts_or_is_listed_or_retrains_may_register_a_candidate_and_nobody_else(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY + NOWHERE + "releases: {from: [registry]}\n", "ann")
+    for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):
+        predict(store, day, level)
+    scheduler(store, clock).judge_due()
+    [case] = steps.list_cases(store)
+    assert case.senders == ("tower",)
+    steps.approve(store, case.id, "ann", "yes", clock=clock)
+    predict(store, 1, 1.0, rows=1, version="x", integration="late-comer")
+    for integration in ("rival", "late-comer", "registry", "tower", "trainer"):
+        if integration == "trainer":
+            retrainer_of(store, clock)
+        body = {
+            "id": "release-2",
+            "time": "2013-03-01T00:00:00Z",
+            "model": {"name": MODEL, "version": f"of-{integration}"},
+            "case": case.id,
+        }
+        store.ledger.append([event_of("VersionReleased", integration, body)])
+    found = steps.case_of(store, case.id)
+    assert (found.state, found.candidate) == ("candidate", "of-registry")
+    told = [(step.actor, step.reason) for step in found.ignored]
+    assert told == [
+        ("rival", "unverified source"),
+        ("late-comer", "unverified source"),
+        ("tower", ""),
+        ("trainer", ""),
+    ]

@@ -40,6 +40,7 @@ from tests.drift.governance import (
     ledger_of,
     observe,
     predict,
+    retrainer_of,
 )
 
 REASON = {"reason": "outcomes agree"}
@@ -225,6 +226,12 @@ def test_a_released_version_that_names_the_case_registers_the_candidate(site: Si
         "metrics": {"accuracy": 0.9},
         "evidence": "not what the case reads",
     }
+    site.store.ledger.append([event_of("VersionReleased", "rival", {**body, "id": "r0"})])
+    refused = site.get(f"/v1/cases/{case}").json()
+    assert (refused["state"], refused["candidate"]) == ("approved", "")
+    [ignored] = refused["ignored"]
+    assert (ignored["actor"], ignored["reason"]) == ("rival", "unverified source")
+    retrainer_of(site.store, site.clock)
     site.store.ledger.append([event_of("VersionReleased", "trainer", body)])
     found = site.get(f"/v1/cases/{case}").json()
     assert (found["state"], found["candidate"]) == ("candidate", "2")

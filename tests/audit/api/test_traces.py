@@ -261,3 +261,20 @@ def test_an_unknown_retention_class_is_not_called_fine(site: Site) -> None:
 def test_the_floor_of_the_class_is_told(site: Site) -> None:
     index = site.log(prediction())
     assert "184 days" in traced(site, index)["verdict"]["retention"]["detail"]
+
+
+def test_a_stranger_cannot_say_where_another_model_comes_from(site: Site) -> None:
+    index = site.log(prediction())
+    model = {"name": "credit", "version": "1", "lineage": {"training_run": "a lie"}}
+    body = {"id": "v1", "time": RANGE["from"], "model": model}
+    site.log(body, type="VersionReleased", by="rival")
+    assert traced(site, index, "ops")["decision"]["lineage"] is None
+    [row] = site.get("/v1/models", "ops").json()["items"]
+    assert row["versions"][0]["unverified"] is True
+    site.log(
+        {**body, "model": {**model, "lineage": {"training_run": "run-7"}}}, type="VersionReleased"
+    )
+    site.log({**body, "id": "v2"}, type="VersionReleased", by="rival")
+    assert traced(site, index, "ops")["decision"]["lineage"] == {"training_run": "run-7"}
+    [row] = site.get("/v1/models", "ops").json()["items"]
+    assert row["versions"][0]["lineage"] == {"training_run": "run-7"}

@@ -1,0 +1,43 @@
+"""Whose releases are believed, and that nobody else can hide them."""
+
+import pytest
+
+from audit.catalog import Released
+from audit.events import SYSTEM
+from audit.governed import Policy
+from audit.releases import believed, told
+
+
+def release(integration: str, index: int, run: str = "", version: str = "1") -> Released:
+    lineage = {"training_run": run or integration}
+    return Released("credit", version, index, "2013-01-01T00:00:00Z", integration, lineage)
+
+
+COUNTS = believed(
+    {("credit", "web"), ("other", "rival")},
+    {"trainer"},
+    {"credit": Policy("credit", releases=("registry",)), "other": Policy("other")},
+)
+
+
+@pytest.mark.parametrize("integration", [SYSTEM, "trainer", "web", "registry"])
+def test_the_service_retrainers_senders_and_listed_ones_are_believed(integration: str) -> None:
+    assert COUNTS(release(integration, 1))
+
+
+def test_who_predicts_with_another_model_is_not_believed() -> None:
+    assert not COUNTS(release("rival", 1))
+    assert not believed(set(), set(), {})(release("web", 1))
+
+
+def test_a_later_release_of_a_stranger_does_not_hide_the_one_that_is_believed() -> None:
+    rows = [release("web", 1), release("registry", 2, "run-2"), release("rival", 9)]
+    [first, second] = told(rows, COUNTS)["credit", "1"]
+    assert (first.lineage, first.unverified) == ({"training_run": "run-2"}, False)
+    assert (second.integration, second.unverified) == ("rival", True)
+
+
+def test_what_only_strangers_said_is_told_as_unverified() -> None:
+    found = told([release("rival", 3), release("web", 1, version="2")], COUNTS)
+    assert [each.unverified for each in found["credit", "1"]] == [True]
+    assert [each.unverified for each in found["credit", "2"]] == [False]

@@ -84,7 +84,7 @@ class Adapted:
 
 
 Read = Callable[[Message, Declared], Adapted]
-Join = Callable[[Half, Half | None, Declared], Event]
+Join = Callable[[Half, Half | None, Declared], Adapted]
 
 
 def refusing(_message: Message, status: int, title: str) -> Reply:
@@ -100,7 +100,9 @@ class Adapter:
     kept in quarantine whole and the sender gets `unreadable`, the status after which it neither
     repeats the same bytes for ever nor drops what follows. `failing` words every other refusal
     (401, 403, 413, 429, 503 …) for this sender; `unavailable` is the status that makes it come
-    again. `join` makes one event of two halves, of a request alone when `wait_seconds` are over.
+    again. `join` makes events of a request and its response (one for each instance that the call
+    held; the first half is the request where both are there), or of either half alone when
+    `wait_seconds` are over. It refuses a row by itself, and raises `CollectorError` as `read` does.
     `options` are the keys that a declaration may set, with a sentence each.
     """
 

@@ -6,6 +6,7 @@ one does, having committed what it was given: nothing of that was acknowledged, 
 repeats it gets the first answer.
 """
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from audit.channel import Channel
-from audit.errors import AuditError, Busy, Rejected, RolledBack, Tampered
+from audit.errors import AuditError, Broken, Busy, Rejected, RolledBack, Tampered
 from audit.events import Event
 from audit.group import Appended
 from audit.ledger import MOST_WAITING, Answers, Ledger
@@ -56,7 +57,7 @@ class Apart(Ledger):
         come up.
         """
         super().__init__(checkpoints)
-        self._lost = lost
+        self._lost: list[Callable[[], object]] = [lost]
         self._lock = threading.Lock()
         self._pending: dict[int, tuple[Answers, int]] = {}
         self._numbers = 0
@@ -87,7 +88,7 @@ class Apart(Ledger):
             return answers
         with self._lock:
             if not self._open:
-                raise Busy(_GONE)
+                raise Broken(_GONE)
             if self._waiting and self._waiting + len(events) > MOST_WAITING:
                 raise Busy("the ledger has more waiting than it can take now")
             self._waiting += len(events)
@@ -95,6 +96,13 @@ class Apart(Ledger):
             self._pending[self._numbers] = answers, len(events)
             self._channel.send(Submission(self._numbers, list(events)))
         return answers
+
+    def require_working(self) -> None:
+        if not self._open:
+            raise Broken(_GONE)
+
+    def when_broken(self, call: Callable[[], object]) -> None:
+        self._lost.append(call)
 
     def close(self) -> None:
         with self._lock:
@@ -127,13 +135,23 @@ class Apart(Ledger):
             pending, self._pending = list(self._pending.values()), {}
             self._waiting = 0
         for answers, _ in pending:
-            answers.set_exception(Busy(_GONE))
+            answers.set_exception(Broken(_GONE))
         if not expected:
-            self._lost()
+            for call in self._lost:
+                call()
 
 
 def hold(ledger: Ledger, end: socket.socket) -> None:
-    """Append what comes over `end` and answer, until the other end is closed."""
+    """Append what comes over `end` and answer, until the other end is closed.
+
+    Raises `Broken`, after all answers are given, where the ledger stopped before that.
+    """
+
+    def hear_no_more() -> None:
+        with contextlib.suppress(OSError):  # the other end was quicker
+            end.shutdown(socket.SHUT_RD)
+
+    ledger.when_broken(hear_no_more)
     end.sendall(b"+")
     channel: Channel[Answer, Submission] = Channel(end, Submission)
 
@@ -155,6 +173,7 @@ def hold(ledger: Ledger, end: socket.socket) -> None:
             )
     ledger.close()
     channel.close()
+    ledger.require_working()
 
 
 def _failed(number: int, error: BaseException) -> Answer:
@@ -165,7 +184,8 @@ def _failed(number: int, error: BaseException) -> Answer:
             facts = [] if error.index is None else [error.index]
             return Answer(number, [], "tampered", error.what, facts)
         case Busy():
-            return Answer(number, [], "busy", str(error), [error.retry_after])
+            kind = "stopped" if isinstance(error, Broken) else "busy"
+            return Answer(number, [], kind, str(error), [error.retry_after])
         case Rejected():
             return Answer(number, [], "rejected", str(error))
         case AuditError():
@@ -180,8 +200,9 @@ def _error(answer: Answer) -> Exception:
             return RolledBack(*answer.facts)
         case "tampered":
             return Tampered(answer.text, index=answer.facts[0] if answer.facts else None)
-        case "busy":
-            return Busy(answer.text, retry_after=answer.facts[0])
+        case "stopped" | "busy":
+            kind = Broken if answer.failure == "stopped" else Busy
+            return kind(answer.text, retry_after=answer.facts[0])
         case "rejected":
             return Rejected(answer.text)
         case "refused":

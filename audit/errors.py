@@ -56,6 +56,10 @@ class Busy(AuditError):
         self.retry_after = retry_after
 
 
+class Broken(Busy):
+    """This process can append nothing any more: another one has to take its place."""
+
+
 class Tampered(AuditError):
     """The evidence contradicts itself or a signed statement.
 

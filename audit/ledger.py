@@ -5,7 +5,7 @@ signed. `audit.sequencer` keeps it in this process, `audit.apart` in a process o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from audit.events import Event
@@ -51,7 +51,16 @@ class Ledger(ABC):
 
         Raises `Busy` where too many wait already. The future raises `Busy` where the database
         is away and `Tampered` where it contradicts what was signed: then nothing was appended.
+        Both raise `Broken` where the ledger stopped for good: what was handed in may stand.
         """
+
+    @abstractmethod
+    def require_working(self) -> None:
+        """Raise `Broken` where this process can append nothing any more."""
+
+    @abstractmethod
+    def when_broken(self, call: Callable[[], object]) -> None:
+        """Have `call` called, from any thread, as soon as `require_working` begins to raise."""
 
     def append(self, events: Sequence[Event]) -> list[Appended]:
         """Submit events and wait for the answers."""

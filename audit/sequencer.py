@@ -4,16 +4,20 @@ Decides group commit without a timer: while one transaction commits, arrivals ga
 takes them all (up to a bound) and is prepared meanwhile. Decides back-pressure: beyond a bound,
 `submit` refuses at once. Hides two threads, the transaction and the signature. Whatever goes wrong
 with a group that was prepared ahead, it is prepared and committed again under the lock, alone.
+An error that nobody foresaw in one of the threads ends the ledger: whoever waits is told so,
+nothing more is taken, and who holds the ledger learns that a new process has to take its place.
 """
 
+import logging
 import threading
+import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from audit.append import Appender
 from audit.database import Database
-from audit.errors import AuditError, Busy
+from audit.errors import AuditError, Broken, Busy
 from audit.events import Event
 from audit.group import Prepared, Tip
 from audit.ledger import MOST_WAITING, Answers, Ledger
@@ -61,12 +65,15 @@ class Sequencer(Ledger):
         self._changed = threading.Condition()
         self._arrivals: deque[_Submission] = deque()
         self._ahead: deque[_Ahead] = deque()
+        self._unanswered: dict[Answers, int] = {}
         self._waiting = 0
         self._closed = False
+        self._failure: str | None = None
+        self._dependants: list[Callable[[], object]] = []
         self._prepared_all = False
         self._tip: Tip | None = None
         self._threads = [
-            threading.Thread(target=work, name=f"ledger-{name}", daemon=True)
+            threading.Thread(target=self._run, args=(work,), name=f"ledger-{name}", daemon=True)
             for name, work in (("prepare", self._prepare_all), ("commit", self._commit_all))
         ]
         for thread in self._threads:
@@ -89,14 +96,27 @@ class Sequencer(Ledger):
             answers.set_result([])
             return answers
         with self._changed:
+            self.require_working()
             if self._closed:
                 raise Busy("the ledger is closing")
             if self._waiting and self._waiting + len(events) > self._most_waiting:
                 raise Busy("the ledger has more waiting than it can take now")
             self._waiting += len(events)
+            self._unanswered[answers] = len(events)
             self._arrivals.append(_Submission(events, answers))
             self._changed.notify_all()
         return answers
+
+    def require_working(self) -> None:
+        if self._failure is not None:
+            raise Broken(self._failure)
+
+    def when_broken(self, call: Callable[[], object]) -> None:
+        with self._changed:
+            self._dependants.append(call)
+            if self._failure is None:
+                return
+        call()
 
     def close(self) -> None:
         """Commit what waits, then stop."""
@@ -107,6 +127,33 @@ class Sequencer(Ledger):
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - whoever waits would wait for ever
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """Fail whatever waits and take no more: the thread that met `error` is gone."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames[-8:]))
+        name = type(error).__name__  # its text may quote an event
+        logging.getLogger("modelwitness").critical("the ledger stopped: %s at %s", name, where)
+        failure = f"the ledger stopped at an error that nobody foresaw ({name})"
+        with self._changed:
+            first = self._failure is None
+            self._failure = self._failure or failure
+            waiting, self._unanswered = list(self._unanswered), {}
+            self._waiting = 0
+            self._arrivals.clear()
+            self._ahead.clear()
+            self._changed.notify_all()
+        for answers in waiting:
+            answers.set_exception(Broken(failure))
+        if first:
+            for call in self._dependants:
+                call()
 
     def _prepare_all(self) -> None:
         while group := self._next_group():
@@ -140,7 +187,7 @@ class Sequencer(Ledger):
     def _next_group(self) -> list[_Submission]:
         """Wait for arrivals and take them; nothing means closed."""
         with self._changed:
-            while not self._worth_starting():
+            while not self._worth_starting() and self._failure is None:
                 self._changed.wait()
             group: list[_Submission] = []
             count = 0
@@ -183,14 +230,14 @@ class Sequencer(Ledger):
 
     def _await_commits(self) -> None:
         with self._changed:
-            while self._ahead:
+            while self._ahead and self._failure is None:
                 self._changed.wait()
 
     def _commit_all(self) -> None:
         while True:
             with self._changed:
                 while not self._ahead:
-                    if self._prepared_all:
+                    if self._prepared_all or self._failure is not None:
                         return
                     self._changed.wait()
                 first = self._ahead[0]
@@ -202,6 +249,8 @@ class Sequencer(Ledger):
             else:
                 self._answer(first.group, first.prepared)
                 with self._changed:
+                    if self._failure is not None:
+                        return  # the other thread's error took away what was ahead
                     self._ahead.popleft()
                     self._changed.notify_all()
 
@@ -234,19 +283,28 @@ class Sequencer(Ledger):
             self._answer(group, prepared)
 
     def _answer(self, group: list[_Submission], prepared: Prepared) -> None:
-        with self._changed:
-            self._waiting -= len(prepared.answers)
+        expected = self._settle(group)
         start = 0
         for submission in group:
             end = start + len(submission.events)
-            submission.answers.set_result(prepared.answers[start:end])
+            if submission.answers in expected:
+                submission.answers.set_result(prepared.answers[start:end])
             start = end
 
     def _fail(self, group: list[_Submission], error: Exception) -> None:
+        for answers in self._settle(group):
+            answers.set_exception(error)
+
+    def _settle(self, group: list[_Submission]) -> set[Answers]:
+        """Return which of these answers are still owed, and owe them no longer."""
+        owed = set()
         with self._changed:
-            self._waiting -= sum(len(submission.events) for submission in group)
-        for submission in group:
-            submission.answers.set_exception(error)
+            for submission in group:
+                count = self._unanswered.pop(submission.answers, None)
+                if count is not None:
+                    self._waiting -= count
+                    owed.add(submission.answers)
+        return owed
 
 
 def _events(group: list[_Submission]) -> list[Event]:

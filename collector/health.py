@@ -47,6 +47,7 @@ def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTP
     )
     async def readyz() -> Response[str] | Response[bytes]:
         try:
+            ledger.require_working()
             await asyncio.to_thread(work.get, KIND, "")
             await asyncio.to_thread(ledger.checkpoint)
         except AuditError as error:

@@ -208,7 +208,10 @@ def run_schedule(
     random: Random = os.urandom,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Judge and deliver until `stop` is set; what is under way is finished first."""
+    """Judge and deliver until `stop` is set; what is under way is finished first.
+
+    Raises `Broken` where the ledger stopped before: a new process has to go on.
+    """
     judges = Judges(settings.workers)
     judges.warm()
     scheduler = Scheduler(
@@ -232,6 +235,7 @@ def run_schedule(
     timer.add_job(scheduler.deliver_due, "interval", seconds=settings.tick, next_run_time=now)
     # A judgement may outlast its interval; that is no event worth a warning each time.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    store.ledger.when_broken(stop.set)
     timer.start()
     try:
         stop.wait()
@@ -240,6 +244,7 @@ def run_schedule(
         judges.close()
         with suppress(AuditError):  # then the lease ends by itself
             scheduler.resign()
+    store.ledger.require_working()
 
 
 def _measured(bodies: Sequence[dict[str, Any]]) -> list[Event]:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from audit import checkpoint
-from tests.collector.conftest import House, prediction
+from audit.errors import Broken
+from tests.audit.fatal import Fatal, deadly
+from tests.collector.conftest import House, Open, prediction
 
 ABOUT = {"time": "2013-01-02T10:00:00Z", "prediction": {"id": "p-1"}}
 ADDRESSES = {
@@ -291,6 +293,22 @@ def test_a_store_that_cannot_be_asked_is_not_ready_though_alive(house: House) ->
     path.rename(path.with_suffix(".away"))
     path.mkdir()
     assert house.client.get("/readyz").status_code == 503
+    assert house.client.get("/healthz").status_code == 200
+
+
+def test_a_ledger_that_broke_is_not_ready_and_takes_nothing(opened: Open) -> None:
+    fatal = Fatal()
+    fatal.go_on.set()
+    house = opened(fatal)
+    token = house.token()
+    assert house.client.get("/readyz").status_code == 200
+    with pytest.raises(Broken):
+        house.store.ledger.append([deadly()])
+    answer = house.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "nobody foresaw" in answer.json()["detail"]
+    answer = house.client.post("/v1/predictions", json=prediction(), headers=token)
+    assert answer.status_code == 503
     assert house.client.get("/healthz").status_code == 200
 
 

@@ -11,6 +11,7 @@ import msgspec
 from audit.access import Access
 from audit.catalog import Catalog
 from audit.clock import Clock
+from audit.documents import Projection
 from audit.events import event_of, micros, rfc3339
 from audit.settings import AuditSettings
 from audit.store import Store, open_store
@@ -61,11 +62,15 @@ class HandClock:
         self.now_us += int(days * DAY_US)
 
 
-def opened(folder: Path, clock: Clock, database: str = "") -> Store:
+def opened(folder: Path, clock: Clock, *more: Projection, database: str = "") -> Store:
     """A store with the projections that governance needs."""
     settings = AuditSettings.of(folder, database)
     return open_store(
-        settings, [Catalog(), Governance()], clock=clock, random=os.urandom, may_migrate=True
+        settings,
+        [Catalog(), Governance(), *more],
+        clock=clock,
+        random=os.urandom,
+        may_migrate=True,
     )
 
 

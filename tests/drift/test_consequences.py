@@ -324,7 +324,7 @@ def test_a_segment_named_by_any_value_is_kept(store: Store, clock: HandClock, se
 def test_the_story_is_the_same_over_either_database(
     database: str, tmp_path: Path, clock: HandClock
 ) -> None:
-    found = opened(tmp_path / "own", clock, database)
+    found = opened(tmp_path / "own", clock, database=database)
     try:
         apply_text(found, POLICY + NOWHERE, "ann")
         for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):

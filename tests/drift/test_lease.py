@@ -3,17 +3,29 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
+from audit.errors import Broken
 from audit.store import Store
 from audit.tables import work
 from drift.apply import apply_text
 from drift.lease import Lease
 from drift.schedule import Scheduler, run_schedule
 from drift.settings import DriftSettings
-from tests.drift.governance import POLICY, HandClock, QuickJudge, access_to, predict, scheduler
+from tests.audit.fatal import Fatal, deadly
+from tests.drift.governance import (
+    POLICY,
+    HandClock,
+    QuickJudge,
+    access_to,
+    opened,
+    predict,
+    scheduler,
+)
 
 LEASE = 0.3
 
@@ -101,3 +113,32 @@ def test_a_scheduler_that_is_stopped_resigns(store: Store, clock: HandClock) -> 
         stop.set()
         running.join()
     assert store.work.claim("scheduler", "next", 60)
+
+
+def test_a_scheduler_ends_with_its_ledger(data: Path, clock: HandClock) -> None:
+    fatal = Fatal()
+    fatal.go_on.set()
+    store = opened(data, clock, fatal)
+    ended: list[Broken] = []
+
+    def run() -> None:
+        try:
+            run_schedule(
+                store,
+                access_to(store, clock),
+                DriftSettings(tick=0.1),
+                threading.Event(),
+                clock=clock,
+                environment={},
+            )
+        except Broken as error:
+            ended.append(error)
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    wait_for(lambda: ends_us(store) > clock.now_us)
+    with pytest.raises(Broken):
+        store.ledger.append([deadly()])
+    running.join(30)
+    assert len(ended) == 1
+    store.close()

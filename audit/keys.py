@@ -29,6 +29,7 @@ LEDGER_HANDLE = 0
 PREDICTION_FIELD, REFERENCE_FIELD = 1, 2
 """Fields of the blind index."""
 _CACHED_SUBJECTS = 65_536
+_DRAWN = 8_192
 
 SubjectRow = tuple[int, bytes | None, int, int, bytes]
 """A row of subject_key: handle, tag, version, store_version, wrapped."""
@@ -78,6 +79,7 @@ class Keys:
         self._by_handle: OrderedDict[int, SubjectKey] = OrderedDict()
         self._by_tag: OrderedDict[bytes, int] = OrderedDict()
         self._index: IndexKeys | None = None
+        self._drawn, self._used = b"", 0
 
     def refresh(self, connection: Connection, epoch: int) -> None:
         """Make the cache as new as `epoch`; cheap when it already is."""
@@ -113,16 +115,27 @@ class Keys:
 
     def create(self, handle: int, tag: bytes | None) -> tuple[SubjectKey, SubjectRow]:
         """Return a new subject key, cached, and the row that must be inserted with it."""
-        secret = self._random(32)
-        key = SubjectKey(handle, 1, AESGCM(secret))
+        secret = self._draw(32)
+        key = SubjectKey(handle, 1, secret)
         self._remember(tag, key)
         return key, (handle, tag, 1, self._store_version, self.wrap_subject(secret, handle, 1))
 
     def wrap_subject(self, secret: bytes, handle: int, version: int) -> bytes:
         """Return a subject key wrapped by the newest store key."""
-        nonce = self._random(12)
+        nonce = self._draw(12)
         associated = _subject_data(self._log, handle, version)
         return nonce + self._store[self._store_version].encrypt(nonce, secret, associated)
+
+    def _draw(self, count: int) -> bytes:
+        """Return random bytes, each once.
+
+        Drawn many at a time: asking the system gives up Python's lock, which a group with as many
+        new subjects as events would queue for at each of them.
+        """
+        if self._used + count > len(self._drawn):
+            self._drawn, self._used = self._random(_DRAWN), 0
+        self._used += count
+        return self._drawn[self._used - count : self._used]
 
     def unwrap_subject(
         self, handle: int, version: int, store_version: int, wrapped: bytes
@@ -153,7 +166,7 @@ class Keys:
         keys = []
         for handle, tag, version, store_version, wrapped in rows:
             secret = self.unwrap_subject(handle, version, store_version, bytes(wrapped))
-            key = SubjectKey(handle, version, AESGCM(secret))
+            key = SubjectKey(handle, version, secret)
             self._remember(None if tag is None else bytes(tag), key)
             keys.append(key)
         return keys

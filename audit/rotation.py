@@ -12,7 +12,6 @@ The signing key is not rotated here: old and new checkpoints need both keys side
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from audit import leaf, leaves
@@ -113,9 +112,9 @@ def _rotate_subject(store: Store, connection: Connection, keys: Keys, handle: in
     ).one_or_none()
     if row is None:
         return 0
-    old = SubjectKey(handle, row.version, AESGCM(_secret(keys, row)))
+    old = SubjectKey(handle, row.version, _secret(keys, row))
     secret = store.random(32)
-    new = SubjectKey(handle, row.version + 1, AESGCM(secret))
+    new = SubjectKey(handle, row.version + 1, secret)
     count = 0
     for page in _payloads(connection, handle):
         changed = [

@@ -4,7 +4,6 @@ import os
 import re
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import leaf
 from audit.compression import Codec
@@ -15,7 +14,7 @@ from tests.audit.stores import prediction
 
 CODEC = Codec()
 SECRET = b"s" * 32
-KEY = SubjectKey(3, 1, AESGCM(SECRET))
+KEY = SubjectKey(3, 1, SECRET)
 LOG = "example/log"
 
 
@@ -90,7 +89,7 @@ def test_a_secret_that_the_leaf_does_not_commit_to_is_refused() -> None:
 
 
 def test_a_rewrapped_secret_opens_under_the_new_key_alone() -> None:
-    record, new = _sealed(), SubjectKey(3, 2, AESGCM(b"t" * 32))
+    record, new = _sealed(), SubjectKey(3, 2, b"t" * 32)
     wrapped = rewrap(record.wrapped, leaf.parse(record.leaf), KEY, new, os.urandom(12))
     changed = record._replace(wrapped=wrapped)
     assert open_sealed(changed, new, CODEC) == prediction(1).body

@@ -79,6 +79,9 @@ class Adapted:
     refused: list[Refused] = field(default_factory=list)
     halves: list[Half] = field(default_factory=list)
     reply: Reply = OK
+    unrelated: int = 0
+    """Items that were read and are none of the integration's business, such as a change of a field
+    that it does not watch: counted, not kept. All of them, always, is a declaration to look at."""
     fetch: str = ""
     """An https URL to GET before the reply (SNS confirmation); checked like all that we call."""
 

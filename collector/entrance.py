@@ -1,11 +1,11 @@
 """From an HTTP request to a delivery: who sends, what headers say, and the body within limits.
 
 Decides whom an event belongs to (the integration of the credential, else its actor), what the
-role may send, and how long and how large a body may be. Hides ASGI. The framework's own reading
-of requests is left aside on purpose: it costs more than all of this.
+role may send, and how large a body may be (how long it may take, `audit.api.protocol` decides).
+Hides ASGI. The framework's own reading of requests is left aside on purpose: it costs more than all
+of this.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +19,7 @@ from audit.roles import Principal, decide, require
 from audit.tokens import Tokens
 from collector.adapt import TYPES
 from collector.delivery import CLOUDEVENTS, NATIVE, Delivery
-from collector.errors import Malformed, NotAcceptable, TooLarge, TooSlow
+from collector.errors import Malformed, NotAcceptable, TooLarge
 from collector.ingest import Answer
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -139,25 +139,18 @@ class Entrance:
         chunks: list[bytes] = []
         held = 0
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise Malformed("the body ended early", remedy="Send the whole body.")
-                    chunk = message["body"]
-                    held += len(chunk)
-                    self._hold(len(chunk))
-                    if held > most:
-                        raise _too_large(most)
-                    chunks.append(chunk)
-                    if not message.get("more_body", False):
-                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        except TimeoutError:
-            self._hold(-held)
-            raise TooSlow(
-                f"the body did not arrive within {self._limits.body_seconds:g} s",
-                remedy="Send smaller bodies, or over a faster connection.",
-            ) from None
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Malformed("the body ended early", remedy="Send the whole body.")
+                chunk = message["body"]
+                held += len(chunk)
+                self._hold(len(chunk))
+                if held > most:
+                    raise _too_large(most)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
         except BaseException:
             self._hold(-held)
             raise

@@ -63,13 +63,6 @@ class NotAcceptable(CollectorError):
     title = "Not acceptable"
 
 
-class TooSlow(CollectorError):
-    """The body did not arrive in time."""
-
-    status = 408
-    title = "Too slow"
-
-
 class TooLarge(CollectorError):
     """More bytes, items, nesting or keys than the limits allow."""
 

@@ -29,8 +29,6 @@ class Limits(BaseSettings):
     """Objects and arrays inside each other, in one item."""
     keys: int = Field(default=2_000, ge=1)
     """Keys of all objects of one item together."""
-    body_seconds: float = Field(default=30.0, gt=0)
-    """Time in which a body must have arrived."""
     held_bytes: int = Field(default=128 * MIB, ge=1)
     """Bytes of all bodies that one process holds at a time; beyond it, 503."""
     waiting_events: int = Field(default=20_000, ge=1)

@@ -18,6 +18,7 @@ from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
 from audit.access import Access
+from audit.api.protocol import BoundedProtocol
 from audit.catalog import Catalog
 from audit.clock import system_clock
 from audit.documents import Projection
@@ -103,12 +104,18 @@ def house(opened: Open) -> House:
     return opened()
 
 
+class Hasty(BoundedProtocol):
+    """The protocol that serves, with less patience."""
+
+    body_seconds = 0.3
+
+
 @pytest.fixture
 def address(house: House, free_port: Callable[[], int]) -> Iterator[str]:
     """The address of the house's application on a real server and socket."""
     port = free_port()
     config = uvicorn.Config(
-        house.app, "127.0.0.1", port, loop="uvloop", http="httptools", log_level="critical"
+        house.app, "127.0.0.1", port, loop="uvloop", http=Hasty, log_level="critical"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 
-from tests.collector.conftest import House, Open, prediction
+from tests.collector.conftest import Hasty, House, Open, prediction
 
 
 @pytest.fixture
 def house(opened: Open) -> House:
     """Ingest with limits that are soon reached."""
-    return opened(body_bytes=200_000, body_seconds=0.3)
+    return opened(body_bytes=200_000)
 
 
 class Line:
@@ -32,10 +33,10 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def head(self, length: int) -> None:
+    def head(self, length: int, path: str = "/v1/predictions") -> None:
         """Send the head of a request with this announced length."""
         self.socket.sendall(
-            f"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nAuthorization: {self.authorization}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {self.authorization}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
         )
 
@@ -60,6 +61,31 @@ def test_a_body_that_does_not_come_is_408(house: House, address: str) -> None:
     assert status == 408
     assert b"application/problem+json" in received
     _eventually(lambda: _held(house) == 0)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/cloudevents", "/v1/quarantine/0000000000000000/replay", "/nowhere"]
+)
+def test_a_body_that_comes_slowly_holds_no_connection_at_any_address(
+    house: House, address: str, path: str
+) -> None:
+    with Line(address, house) as line:
+        line.head(100, path)
+        line.socket.sendall(b'{"id"')
+        received = b""
+        while part := line.socket.recv(65536):  # ends because the server closes
+            received += part
+    assert received[9:12] in {b"408", b"404", b"405"}
+
+
+def test_a_sender_may_be_slow_between_two_requests(house: House, address: str) -> None:
+    with Line(address, house) as line:
+        for id in "ab":
+            body = msgspec.json.encode(prediction(id))
+            line.head(len(body))
+            line.socket.sendall(body)
+            assert line.answer()[0] == 201
+            threading.Event().wait(2 * Hasty.body_seconds)
 
 
 def test_a_sender_that_breaks_off_leaves_nothing_behind(house: House, address: str) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Result, Select, func, select
 from audit import erasures, tables
 from audit.database import Database
 from audit.documents import Applied, Projection, SchemaHistory
-from audit.errors import Tampered
+from audit.errors import PayloadGone, Tampered
 from audit.events import SYSTEM, SYSTEM_TYPES, Event
 from audit.fsck import Walked, origin
 from audit.keys import IndexKeys, Keys, ring_data
@@ -122,10 +122,10 @@ class Examiner:
         self._check_known(page)
 
     def check_erased(self) -> None:
-        """Raise `Tampered` where a payload is gone that no logged erasure covers."""
+        """Raise `PayloadGone` where a payload is gone that no logged erasure covers."""
         idx = erasures.first_uncovered(self._gone, self._erased)
         if idx is not None:
-            raise Tampered("a payload or its key is gone and no erasure covers it", index=idx)
+            raise PayloadGone(idx)
 
     def check_epoch(self, epoch: int) -> None:
         """Raise `Tampered` where the head counts fewer key changes than were logged.

@@ -96,6 +96,13 @@ class Rewritten(Tampered):
         super().__init__(f"the stored tree does not continue the checkpoint signed at {signed}")
 
 
+class PayloadGone(Tampered):
+    """A payload or its key is gone, and no logged erasure accounts for it."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("a payload or its key is gone and no erasure covers it", index=index)
+
+
 class Unverifiable(AuditError):
     """The evidence needed for a verdict is missing or unreadable: neither good nor bad."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, select
 from audit import erasures, leaf, leaves, merkle, search, tiles, tree
 from audit.compression import Codec
 from audit.database import Database
-from audit.errors import NotFound, Tampered
+from audit.errors import NotFound, PayloadGone
 from audit.events import SYSTEM, event_of_json
 from audit.keys import PREDICTION_FIELD, Keys
 from audit.ledger import Ledger
@@ -233,7 +233,7 @@ class Reader:
         return opened
 
     def _require_erased(self, connection: Connection, gone: Sequence[int]) -> None:
-        """Raise `Tampered` unless logged erasures account for what is gone."""
+        """Raise `PayloadGone` unless logged erasures account for what is gone."""
         completed = connection.execute(
             select(*leaves.COLUMNS, *_PAYLOAD)
             .select_from(leaves.STORED)
@@ -248,7 +248,7 @@ class Reader:
         ]
         index = erasures.first_uncovered(gone, covered)
         if index is not None:
-            raise Tampered("a payload or its key is gone and no erasure covers it", index=index)
+            raise PayloadGone(index)
 
     def _subject_keys(self, connection: Connection, handles: set[int]) -> dict[int, Any]:
         with self._lock:

@@ -17,16 +17,13 @@ from typing import Literal, Protocol
 import msgspec
 
 from audit import checkpoint, merkle, note, tlogproof
-from audit.errors import AuditError, Rejected, RolledBack, Tampered, Unverifiable
+from audit.errors import AuditError, PayloadGone, Rejected, RolledBack, Tampered, Unverifiable
 from audit.events import rfc3339
 from audit.reader import Leaf, Opened
 
 DAY_US = 86_400_000_000
 FLOORS_DAYS: Mapping[str, int] = {"standard": 184}
 """Shortest retention by class: logs of AI decisions for six months (AI Act, Art. 19 and 26)."""
-
-_GONE = "no erasure covers it"
-"""How the reader tells a payload that is gone from one that was altered."""
 
 
 class Reads(Protocol):
@@ -71,32 +68,38 @@ def examine(reader: Reads, index: int, vkey: str, *, now_us: int, verifier: str)
     Raises `NotFound` beyond the log and `RolledBack` where reads can no longer be recorded;
     every other contradiction is part of the verdict.
     """
-    leaf, opened, hashed = _read(reader, index)
+    leaf, found = _read(reader, index)
+    opened = found if isinstance(found, Opened) else None
     proof, checkpoint_note, inclusion, signature = _prove(reader, index, leaf, vkey)
     verdict = Verdict(
-        hash=hashed,
+        hash=_hashed(found, index),
         inclusion=inclusion,
         signature=signature,
-        retention=_retained(leaf, opened, hashed),
+        retention=_retained(leaf, found),
         checked_at=rfc3339(now_us),
         verifier=verifier,
     )
     return Evidence(verdict, leaf, opened, proof, checkpoint_note)
 
 
-def _read(reader: Reads, index: int) -> tuple[Leaf | None, Opened | None, Check]:
+def _read(reader: Reads, index: int) -> tuple[Leaf | None, Opened | Tampered]:
     leaf = None
     try:
         leaf = reader.leaf(index)
-        opened = reader.open([index])[0]
+        return leaf, reader.open([index])[0]
     except RolledBack:
         raise
     except Tampered as error:
-        return leaf, None, Check("failed", f"{error.what} (entry {index})")
-    if opened.erased:
+        return leaf, error
+
+
+def _hashed(found: Opened | Tampered, index: int) -> Check:
+    if isinstance(found, Tampered):
+        return Check("failed", f"{found.what} (entry {index})")
+    if found.erased:
         # The reader calls a payload erased only where a logged erasure covers it.
-        return leaf, opened, Check("unchecked", "the payload was erased; the leaf was hashed again")
-    return leaf, opened, Check("ok", "the leaf was hashed again and the payload opens under it")
+        return Check("unchecked", "the payload was erased; the leaf was hashed again")
+    return Check("ok", "the leaf was hashed again and the payload opens under it")
 
 
 def _prove(
@@ -135,7 +138,7 @@ def _signed(message: bytes, vkey: str) -> Check:
     return Check("ok", f"{signed.origin} signed the checkpoint with key {verifier.key_id.hex()}")
 
 
-def _retained(leaf: Leaf | None, opened: Opened | None, hashed: Check) -> Check:
+def _retained(leaf: Leaf | None, found: Opened | Tampered) -> Check:
     if leaf is None:
         return Check("unchecked", "the leaf that names the retention class cannot be read")
     days = FLOORS_DAYS.get(leaf.retention)
@@ -143,12 +146,12 @@ def _retained(leaf: Leaf | None, opened: Opened | None, hashed: Check) -> Check:
     if days is not None:
         until = rfc3339(leaf.logged_us + days * DAY_US)[:10]
         told = f"class {leaf.retention}: to be kept {days} days, until {until}"
-    if opened is None and _GONE in hashed.detail:
+    if isinstance(found, PayloadGone):
         return Check("failed", f"{told}; the payload is gone and no erasure accounts for it")
     if days is None:
         return Check("unchecked", told)
-    if opened is None:
+    if isinstance(found, Tampered):
         return Check("unchecked", f"{told}; the payload could not be opened")
-    if opened.erased:
+    if found.erased:
         return Check("unchecked", f"{told}; the payload was erased")
     return Check("ok", f"{told}; the payload is there")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from audit import checkpoint, merkle, note, tlogproof
-from audit.errors import NotFound, Rejected, RolledBack, Tampered
+from audit.errors import NotFound, PayloadGone, Rejected, RolledBack, Tampered
 from audit.reader import Leaf
 from audit.search import Query
 from audit.store import Store
@@ -176,8 +176,9 @@ def test_a_payload_that_vanished_without_a_logged_erasure_is_not_called_erased(
     store.ledger.append([prediction(number) for number in range(4)])
     with without_guards(store.settings.url) as connection:
         connection.execute(text("DELETE FROM payload WHERE idx = 2"))
-    with pytest.raises(Tampered):
+    with pytest.raises(PayloadGone) as told:
         store.reader.open([2])
+    assert told.value.index == 2
     store.close()
 
 

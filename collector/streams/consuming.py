@@ -1,0 +1,155 @@
+"""The life of `modelwitness consume`: streams are kept open, until stopped.
+
+Decides what happens when something ends: a broker that is away is tried again with growing
+pauses; a batch that could not be logged is given up with its source, unacknowledged; an error
+that nobody foresaw, and a ledger that is broken or tampered with, end the process, so that it is
+seen and nothing is passed over. Being stopped means: finish the batch, acknowledge it, leave.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from collector.streams.carried import Carried
+from collector.streams.counts import Counts
+from collector.streams.declaration import Stream
+from collector.streams.intake import Intake, Stopped
+from collector.streams.source import Away, Source, Where
+from collector.streams.standing import Claims, Standing
+
+_SOURCES: Mapping[str, tuple[str, str]] = {
+    "kafka": ("collector.streams.kafka_topics", "KafkaSource"),
+    "rabbitmq": ("collector.streams.rabbitmq_queues", "RabbitSource"),
+    "nats": ("collector.streams.jetstream", "JetStreamSource"),
+    "redis": ("collector.streams.redis_streams", "RedisSource"),
+}
+"""Loaded when a stream needs them: each brings a client library."""
+_SHORTEST, _LONGEST = 0.5, 30.0
+"""Seconds between attempts to reach a broker."""
+_BEAT = 0.25
+"""Seconds between looks at whether a source still works."""
+
+Tell = Callable[[str], None]
+
+
+class Consumer:
+    """All streams of one process; `name` tells it from the others of its groups."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        work: Claims,
+        name: str,
+        environment: Mapping[str, str],
+        stopping: asyncio.Event,
+        tell: Tell,
+    ) -> None:
+        self._intake = intake
+        self._work = work
+        self._name = name
+        self._environment = environment
+        self._stopping = stopping
+        self._tell = tell
+
+    async def run(self, streams: Sequence[tuple[Stream, Counts]]) -> None:
+        """Consume until `stopping` is set; raises what ended a stream for good, after all ended."""
+        tasks = [asyncio.create_task(self._keep(*each)) for each in streams]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._stopping.set()
+            found = await asyncio.gather(*tasks, return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+
+    async def _keep(self, stream: Stream, counts: Counts) -> None:
+        standing: Standing | None = None
+        if stream.broker != "kafka" and stream.ordered:
+            standing = Standing(self._work, f"stream {stream.name} {stream.group}", self._name)
+        pause = _SHORTEST
+        while not self._stopping.is_set():
+            if standing is not None and not await standing.renew():
+                await self._rest(standing.pause)
+                continue
+            run = _Run(self._intake, stream, counts, standing)
+            try:
+                await self._consume(run)
+                pause = _SHORTEST
+            except Away as away:
+                self._tell(f"{stream.name}: {away}; again in {pause:g} s")
+                await self._rest(pause)
+                pause = min(2 * pause, _LONGEST)
+            except Stopped:
+                continue
+        if standing is not None:
+            await standing.resign()
+
+    async def _consume(self, run: "_Run") -> None:
+        """Open a source and stay with it until it, the lease or the process ends."""
+        stream = run.stream
+        module, name = _SOURCES[stream.broker]
+        make: Callable[[Where, logging.Logger], Source] = getattr(import_module(module), name)
+        where = Where(stream, self._environment, self._name, run.deliver)
+        source = make(where, logging.getLogger("modelwitness.consume"))
+        keeping = asyncio.create_task(run.keep_standing())
+        try:
+            await source.open()
+            self._tell(f"{stream.name}: reads {', '.join(stream.topics)} of {stream.broker}")
+            try:
+                while not self._stopping.is_set() and run.may_go_on and source.working():
+                    await self._rest(_BEAT)
+            finally:
+                await source.close()
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+        run.require_well()
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+class _Run:
+    """One source's time: what it delivers, and whether it may go on."""
+
+    def __init__(
+        self, intake: Intake, stream: Stream, counts: Counts, standing: Standing | None
+    ) -> None:
+        self.stream = stream
+        self._intake = intake
+        self._counts = counts
+        self._standing = standing
+        self._failure: BaseException | None = None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether nothing has failed and the lease, where there is one, is held."""
+        return self._failure is None and (self._standing is None or self._standing.held)
+
+    async def deliver(self, messages: Sequence[Carried]) -> None:
+        """Log a batch; raises where it is not durable, and ever after: order would be lost."""
+        if not self.may_go_on:
+            raise Stopped
+        try:
+            taken = await self._intake.take(self.stream, messages)
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._counts.add(len(messages), taken)
+
+    async def keep_standing(self) -> None:
+        """Renew the lease for as long as it is ours."""
+        while self._standing is not None:
+            await asyncio.sleep(self._standing.pause)
+            if not await self._standing.renew():
+                return
+
+    def require_well(self) -> None:
+        """Raise what made the run end, if anything did."""
+        if self._failure is not None:
+            raise self._failure

@@ -157,14 +157,26 @@ class Governed:
         return found
 
     def judged(self, model: str, version: str, event_us: int) -> list[Verdict]:
-        """The verdicts on windows of this version that hold the moment, latest window first."""
+        """The verdicts on windows of this version that hold the moment, latest window first.
+
+        Windows of a model are about as long as each other: beyond the first page no more are read
+        once they begin twice as long before the moment as the longest of them lasts.
+        """
         found = []
+        longest_us = 0
         after = f"{model}/{rfc3339(event_us)}~"  # behind every window that begins by then
-        for _, body in self._documents.list("drift", f"{model}/", after, _PAGE, descending=True):
+        rows = self._documents.each("drift", f"{model}/", after=after, descending=True)
+        for read, (_, body) in enumerate(rows, 1):
             verdict = _decode_verdict(body)
-            inside = micros(verdict.window.start) <= event_us < micros(verdict.window.end)
-            if inside and (verdict.model.name, verdict.model.version) == (model, version):
+            start_us, end_us = micros(verdict.window.start), micros(verdict.window.end)
+            longest_us = max(longest_us, end_us - start_us)
+            if event_us < end_us and (verdict.model.name, verdict.model.version) == (
+                model,
+                version,
+            ):
                 found.append(verdict)
+            if read >= _PAGE and start_us + 2 * longest_us <= event_us:
+                break
         return found
 
     def last_verdicts(self, model: str, versions: int) -> dict[str, Verdict]:

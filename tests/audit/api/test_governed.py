@@ -139,3 +139,15 @@ def test_every_policy_is_known_however_many_there_are(site: Site) -> None:
     ]
     site.ledger.append(events)
     assert len(site.governed.policies()) == 230
+
+
+def test_a_verdict_on_a_decision_is_found_behind_many_others(site: Site) -> None:
+    """A model with hundreds of segments has hundreds of verdicts on one window."""
+    index = site.log(prediction())
+    for number in range(230):
+        measured(site, JANUARY, "ok", segment=f"z={number:03}")
+    drift = measured(site, JANUARY, "shift", segment="a=1")
+    moments = site.get(f"/v1/entries/{index}/trace").json()["timeline"]
+    told_of = [m["index"] for m in moments if m["type"] == "DriftMeasured"]
+    assert drift in told_of
+    assert len(told_of) == 231

@@ -5,7 +5,8 @@ Decides which documents these events leave behind and under which keys; `audit.l
 `rebuild` gives the same documents.
 
     version      MODEL VERSION SENDER    what each sender released, its newest release wins
-    integration  NAME                    what was declared, newest declaration wins
+    integration  NAME                    what was declared, newest declaration wins; how it sends
+                                         only as the operator applied it
     token        SHA-256 of the token    audit.tokens.Issued
     looked       BLOCK ACCESS            one for each block of entries that an access named
     looked-at    MODEL DIGEST            the newest look of each actor at one window
@@ -22,7 +23,7 @@ from typing import Any
 import msgspec
 
 from audit.documents import Applied, View
-from audit.events import micros
+from audit.events import SYSTEM, micros
 from audit.tokens import KIND as TOKEN
 from audit.tokens import Issued
 
@@ -50,7 +51,11 @@ class Released(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An integration as its newest IntegrationDeclared tells it."""
+    """An integration as its newest IntegrationDeclared tells it.
+
+    `declaration` is how it sends and proves who it is, as the operator last applied it, and
+    `revision` its digest: an integration may tell of itself, but not open a door for itself.
+    """
 
     name: str
     index: int
@@ -58,6 +63,11 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
     owner: str | None = None
     cadence: str | None = None
     region: str | None = None
+    declaration: dict[str, Any] | None = None
+    revision: str | None = None
+
+
+_decode_declared = msgspec.json.Decoder(Declared).decode
 
 
 class Look(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +145,13 @@ def _released(each: Applied, body: dict[str, Any], view: View) -> None:
 
 def _declared(each: Applied, body: dict[str, Any], view: View) -> None:
     name = str(body.get("name") or each.event.integration)
+    if each.event.integration == SYSTEM:
+        declaration, revision = body.get("declaration"), _text(body.get("revision"))
+    else:
+        stored = view.get(INTEGRATION, name)
+        before = None if stored is None else _decode_declared(stored)
+        declaration = None if before is None else before.declaration
+        revision = None if before is None else before.revision
     found = Declared(
         name=name,
         index=each.index,
@@ -142,6 +159,8 @@ def _declared(each: Applied, body: dict[str, Any], view: View) -> None:
         owner=_text(body.get("owner")),
         cadence=_text(body.get("cadence")),
         region=_text(body.get("region")),
+        declaration=declaration if isinstance(declaration, dict) else None,
+        revision=revision,
     )
     view.put(INTEGRATION, name, _encode(found))
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+import msgspec.structs
 import yaml
 
 from audit.errors import BadDeclaration, Rejected
@@ -184,6 +186,31 @@ class Section:
 
     def items(self) -> Iterable[tuple[str, object]]:
         return self._values.items()
+
+
+def canonical(declared: msgspec.Struct) -> bytes:
+    """The one JSON form of what was declared: sorted keys, compact, defaults left out.
+
+    So a later version that knows one more field gives an unchanged file its old digest.
+    """
+    return msgspec.json.encode(said(declared), order="deterministic")
+
+
+def said(value: object) -> object:
+    """The value as plain data, without fields that equal their default.
+
+    Equality, not identity as with msgspec's own `omit_defaults`: 0.1 read from a file is the
+    default too.
+    """
+    if isinstance(value, msgspec.Struct):
+        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        return {field.name: said(held) for field, held in fields if held != _default(field)}
+    return [said(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
 
 
 def text_of(value: object, path: str) -> str:

@@ -49,6 +49,13 @@ class Conflicting(CollectorError, Conflict):
     kept = True
 
 
+class Unproved(CollectorError):
+    """The sender did not prove to be the integration that it calls for; why is not told."""
+
+    status = 401
+    title = "Not proved"
+
+
 class Reserved(CollectorError):
     """A role may send some types of event, and this one is not among them."""
 

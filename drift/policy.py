@@ -22,10 +22,9 @@ import hashlib
 import re
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from audit.declared import Section, duration_of, load, number_of, text_of
+from audit.declared import Section, canonical, duration_of, load, number_of, text_of
 from audit.errors import BadDeclaration
 from drift.errors import BadPolicy
 
@@ -39,9 +38,6 @@ _name = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _secret = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
 _environment = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}")
 _address = re.compile(r"https?://[A-Za-z0-9\[\]._:-]+(/[^\s]*)?")
-
-# Fields at their default are left out of the canonical form, so that a later version that knows
-# one more field gives an unchanged policy its old revision, and its windows are not judged again.
 
 
 class Limits(Struct, frozen=True):
@@ -132,24 +128,12 @@ class Policy(Struct, frozen=True):
     @property
     def canonical(self) -> bytes:
         """The one JSON form of this policy: sorted keys, compact, defaults left out."""
-        return msgspec.json.encode(_said(self), order="deterministic")
+        return canonical(self)
 
     @property
     def revision(self) -> str:
         """SHA-256 of the canonical form, in hex: changes exactly when the meaning does."""
         return hashlib.sha256(self.canonical).hexdigest()
-
-
-def _said(value: object) -> object:
-    """The value as plain data, without fields that equal their default.
-
-    Equality, not identity as with msgspec's own `omit_defaults`: 0.1 read from a file is the
-    default too.
-    """
-    if isinstance(value, Struct):
-        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
-        return {field.name: _said(held) for field, held in fields if held != field.default}
-    return [_said(item) for item in value] if isinstance(value, tuple) else value
 
 
 def parse(text: str) -> Policy:

@@ -18,6 +18,7 @@ secrets are references (`env:NAME`, `file:PATH`) and are never in a declaration 
       scored_at: Scored_At__c
       outcome: {field: StageName, terminal: {Closed Won: won, Closed Lost: lost}}
     options: {}                    # the adapter's own
+    origins: [eventgrid.azure.net] # who may ask consent to deliver CloudEvents (OPTIONS)
     cadence: 1h
     region: eu
 """
@@ -72,5 +73,6 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None = None
     mapping: Mapping[str, Any] | None = None
     options: Mapping[str, str] = {}
+    origins: tuple[str, ...] = ()
     cadence_seconds: int = 0
     region: str = ""

@@ -1,0 +1,16 @@
+"""The ways to prove who calls, by the name that declarations use: an explicit list, sorted."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from collector.integrations.jwt import JWT
+from collector.integrations.presenting import PRESENTING
+from collector.integrations.proof import Verifier
+from collector.integrations.signatures import SIGNATURES
+
+VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
+    {
+        each.name: each
+        for each in sorted((*SIGNATURES, *PRESENTING, JWT), key=lambda each: each.name)
+    }
+)

@@ -5,6 +5,7 @@ drift or pages is made in the packages. Commands import what they need when they
 `serve` never loads Evidently and `verify` needs no database.
 """
 
+import getpass
 import os
 import signal
 import socket
@@ -321,6 +322,37 @@ def running(
         await_ready(f"http://{host}:{port}/readyz", processes)
         await_ready(f"http://{host}:{dashboard_port}/_stcore/health", processes)
         yield processes
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(help="Declaration (kind: policy or integration).")],
+    data: Data = DATA,
+    database: Database = "",
+) -> None:
+    """Put a policy or an integration in force; the same file twice changes nothing."""
+    from audit.declared import kind_of, read
+
+    text = read(file)
+    kind = kind_of(text, ("policy", "integration"))
+    with opened(data, database) as parts:
+        if kind == "policy":
+            from drift.apply import apply_text as put_policy
+
+            policy = put_policy(parts.store, text, getpass.getuser())
+            name, revision, changed = policy.model, policy.revision, policy.changed
+        else:
+            from collector.integrations.apply import apply_text as put_integration
+
+            found = put_integration(
+                parts.store.ledger,
+                parts.store.documents,
+                text,
+                getpass.getuser(),
+                clock=system_clock,
+            )
+            name, revision, changed = found.integration, found.revision, found.changed
+    typer.echo(f"{name} {revision[:12]}: {'in force now' if changed else 'already in force'}")
 
 
 def applied(parts: Parts, path: Path) -> None:

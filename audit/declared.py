@@ -10,6 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ import yaml
 from audit.errors import BadDeclaration, Rejected
 from audit.events import micros
 
+MAX_BYTES: Final = 1_048_576
 MAX_CHARACTERS: Final = 262_144
 MAX_DEPTH: Final = 12
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -64,6 +66,25 @@ def load(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadDeclaration("", "the file holds no mapping", "start it with 'kind: …'")
     return found
+
+
+def read(path: Path) -> str:
+    """The text of a declaration file; BadDeclaration when there is none."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDeclaration(
+            "", "the file cannot be read", "give a UTF-8 file that exists"
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise BadDeclaration("", "the file is too long", "keep it under 1 MiB")
+    return text
+
+
+def kind_of(text: str, kinds: Iterable[str]) -> str:
+    """Which of these kinds the one mapping in `text` is."""
+    return Section(load(text), "").one_of("kind", kinds)
 
 
 def _inspect(node: yaml.Node, path: str, depth: int) -> None:

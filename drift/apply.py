@@ -11,15 +11,14 @@ import msgspec
 from msgspec import Struct
 
 from audit.clock import Clock, system_clock
+from audit.declared import read
 from audit.events import rfc3339
 from audit.store import Store
 from drift.alerts import system_event
 from drift.cases import Named
-from drift.errors import BadPolicy
 from drift.policy import Policy, parse
 from drift.projection import PolicyDocument
 
-MOST_BYTES = 1_048_576
 _decode_policy_document = msgspec.json.Decoder(PolicyDocument).decode
 
 
@@ -33,19 +32,12 @@ class Change(Struct, frozen=True):
 
 
 def apply_file(store: Store, path: Path, author: str, *, clock: Clock = system_clock) -> Change:
-    """Apply the policy in the file; raises `BadPolicy` naming place and remedy."""
-    try:
-        raw = path.read_bytes()
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadPolicy("", "the file cannot be read", "give a UTF-8 file that exists") from error
-    if len(raw) > MOST_BYTES:
-        raise BadPolicy("", "the file is too long", "keep it under 1 MiB")
-    return apply_text(store, text, author, clock=clock)
+    """Apply the policy in the file; raises `BadDeclaration` naming place and remedy."""
+    return apply_text(store, read(path), author, clock=clock)
 
 
 def apply_text(store: Store, text: str, author: str, *, clock: Clock = system_clock) -> Change:
-    """Apply the policy in `text`, as `apply_file` does."""
+    """Apply the policy in `text`; raises `BadPolicy` naming place and remedy."""
     policy = parse(text)
     revision = policy.revision
     before = in_force(store, policy.model)

@@ -1,10 +1,9 @@
-"""Commands of drift: apply a policy, see and decide retraining cases.
+"""Commands of drift: see and decide retraining cases.
 
-Decides names, options and what is printed; what happens is decided in `apply` and `steps`.
+Decides names, options and what is printed; what happens is decided in `steps`.
 """
 
 import getpass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,20 +17,6 @@ Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
 
 def add_to(app: typer.Typer, opened: Open) -> None:
     """Add the commands of drift to `app`."""
-
-    @app.command()
-    def apply(
-        file: Annotated[Path, typer.Argument(help="Policy file (kind: policy).")],
-        data: Data = DATA,
-        database: Database = "",
-    ) -> None:
-        """Put a policy in force; the same file twice changes nothing."""
-        from drift.apply import apply_file
-
-        with opened(data, database) as parts:
-            change = apply_file(parts.store, file, getpass.getuser())
-            state = "in force now" if change.changed else "already in force"
-            typer.echo(f"{change.model} {change.revision[:12]}: {state}")
 
     app.add_typer(_cases(opened), name="cases")
 

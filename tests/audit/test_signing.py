@@ -1,12 +1,13 @@
 """Checkpoints never contradict each other, whoever of several signs, and forget nothing."""
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from audit import checkpoint, note
-from audit.errors import RolledBack, Tampered
+from audit.errors import Busy, RolledBack, Tampered
 from audit.signing import Checkpoints
 
 KEY = note.Signer("example/log", b"k" * 32)
@@ -129,3 +130,90 @@ def test_many_threads_sign_without_ever_going_back(tmp_path: Path) -> None:
         assert seen == sorted(seen)
         assert all(got >= asked for asked, got in enumerate(seen, 1))
         signer.close()
+
+
+class Disk:
+    """Counts what is flushed, with what the file held then; a clock beside it that a test moves."""
+
+    def __init__(self) -> None:
+        self.held: list[bytes] = []
+        self.broken = False
+        self.now = 0.0
+
+    def __call__(self, file: int) -> None:
+        if self.broken:
+            raise OSError(5, "input/output error")
+        self.held.append(os.pread(file, 4096, 0).rstrip(b"\n") + b"\n")
+
+    def seconds(self) -> float:
+        return self.now
+
+
+def _flushed(folder: Path, disk: Disk) -> Checkpoints:
+    path = folder / "checkpoints" / "last-signed"
+    return Checkpoints(KEY, path, Stored(3), disk, disk.seconds)
+
+
+def test_what_is_signed_is_on_disk_within_a_second_and_when_it_is_closed(tmp_path: Path) -> None:
+    disk = Disk()
+    signer = _flushed(tmp_path, disk)
+    signer.sign(1, _root(1))
+    disk.now = 0.9
+    signer.sign(2, _root(2))
+    assert disk.held == []
+    disk.now = 1.0
+    third = signer.sign(3, _root(3))
+    assert disk.held == [third]
+    for _ in range(3):  # nothing new: nothing to flush
+        disk.now += 1
+        signer.sign(3, _root(3))
+        signer.newest()
+    assert disk.held == [third]
+    fourth = signer.sign(4, _root(4))
+    signer.close()
+    assert disk.held[-1] == fourth
+
+
+def test_whoever_asks_has_what_was_signed_before_flushed(tmp_path: Path) -> None:
+    disk = Disk()
+    signer = _flushed(tmp_path, disk)
+    third = signer.sign(3, _root(3))
+    assert signer.newest() == third
+    assert disk.held == []
+    disk.now = 1.0
+    assert signer.newest() == third
+    assert disk.held == [third]
+    signer.close()
+
+
+def test_a_disk_that_takes_nothing_is_told_until_it_does(tmp_path: Path) -> None:
+    disk = Disk()
+    signer = _flushed(tmp_path, disk)
+    disk.now, disk.broken = 1.0, True
+    for _ in range(2):
+        with pytest.raises(Busy, match="disk"):
+            signer.sign(3, _root(3))
+    disk.broken = False
+    assert signer.sign(3, _root(3)) == disk.held[-1]
+    signer.close()
+
+
+def test_a_power_cut_between_two_sectors_leaves_a_whole_note(tmp_path: Path) -> None:
+    """Disks write sectors of 512 bytes whole, in any order."""
+    path = tmp_path / "checkpoints" / "last-signed"
+    signer = _signer(tmp_path)
+    signer.sign(9, _root(9))
+    old = path.read_bytes()
+    signer.sign(10_000_000, _root(10_000_000))
+    new = path.read_bytes()
+    signer.close()
+    assert len(old) == len(new) == 4096
+    for written in range(1 << 8):
+        torn = b"".join(
+            (new if written >> n & 1 else old)[512 * n : 512 * (n + 1)] for n in range(8)
+        )
+        path.write_bytes(torn)
+        again = _signer(tmp_path)
+        assert again.last is not None
+        assert again.last.size == (10_000_000 if written & 1 else 9)
+        again.close()

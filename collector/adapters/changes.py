@@ -171,7 +171,7 @@ class Reader:
             return None  # the model took its prediction back
         stamp = change.new.get(record.scored_at) if record.scored_at else None
         zone = self.declared.options.get("zone", "")
-        moment = change.time if stamp in {None, ""} else times.of_value(stamp, zone)
+        moment = change.time if stamp is None or stamp == "" else times.of_value(stamp, zone)
         origin = self._origin(change, moment)
         id = _text(change.new.get(record.id)) if record.id else ""
         model = self._model(change, record)

@@ -8,10 +8,32 @@ other and nothing is found by scanning. A module with one format exports `ADAPTE
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from collector.adapters import (
+    dynamics,
+    freshdesk,
+    hubspot,
+    netsuite,
+    oracle,
+    salesforce,
+    salesforce_outbound,
+    sap,
+    servicenow,
+    zendesk,
+)
 from collector.adapters.wire import Adapter
 
 _KNOWN: tuple[Adapter, ...] = (
     # one line for each module, in order: `*salesforce.ADAPTERS,` or `zendesk.ADAPTER,`
+    dynamics.ADAPTER,
+    freshdesk.ADAPTER,
+    hubspot.ADAPTER,
+    *netsuite.ADAPTERS,
+    oracle.ADAPTER,
+    salesforce.ADAPTER,
+    salesforce_outbound.ADAPTER,
+    sap.ADAPTER,
+    *servicenow.ADAPTERS,
+    zendesk.ADAPTER,
 )
 
 

@@ -74,7 +74,7 @@ def read(message: Message, declared: Declared) -> Adapted:
         return Adapted(refused=[Refused(_without_session(message.unpacked), error)], reply=ACK)
     reader = Reader("salesforce.outbound", declared)
     parts = {_alone(each, origin): each for each in notifications}
-    made = reader.read(parts, lambda part: _changes(parts[part], origin, declared))
+    made = reader.each(parts, lambda part: _changes(parts[part], origin, declared))
     return Adapted(made.events, made.refused, reply=ACK, unrelated=made.unrelated)
 
 

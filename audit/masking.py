@@ -22,6 +22,7 @@ _METADATA: Mapping[str, tuple[str, ...]] = {
     "status": (),
     "latency_ms": (),
     "sequence": (),
+    "producer": (),
     "action": (),
     "review_ms": (),
     "saw_explanation": (),

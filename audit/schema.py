@@ -20,6 +20,9 @@ NAME_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$(?!\n)"
 Id = Annotated[str, Meta(min_length=1, max_length=256, description="Producer's idempotency key")]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME_PATTERN)]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone")]
+Sequence = Annotated[
+    int, Meta(ge=0, le=2**63 - 1, description="Counts the events of one producer, by ones")
+]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e12)]
 Text = Annotated[str, Meta(max_length=4096)]
@@ -111,7 +114,8 @@ class Prediction(Struct, frozen=True, omit_defaults=True):
     inputs: dict[str, Any]
     output: Any = None
     status: Literal["ok", "error", "fallback"] = "ok"
-    sequence: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    sequence: Sequence | None = None
+    producer: Name | None = None
     score: float | None = None
     confidence: Share | None = None
     error: Any = None
@@ -133,6 +137,8 @@ class About(Struct, frozen=True, omit_defaults=True, kw_only=True):
     subject: Subject | None = None
     references: References = {}
     context: Context | None = None
+    sequence: Sequence | None = None
+    producer: Name | None = None
 
 
 class Outcome(About, frozen=True, omit_defaults=True, kw_only=True):
@@ -173,6 +179,26 @@ class Version(Struct, frozen=True, omit_defaults=True):
     simulated: bool = False
 
 
+class Observed(Struct, frozen=True, omit_defaults=True):
+    """What an orchestrator tells of a run, a job or a dataset: the body of LineageObserved.
+
+    `model` is the version that a training run made, `state` the run's as it was told.
+    """
+
+    id: Id
+    time: Time
+    run: Text | None = None
+    job: Text | None = None
+    state: Text | None = None
+    inputs: list[Dataset] = []
+    outputs: list[Dataset] = []
+    parent_run: Text | None = None
+    parent_job: Text | None = None
+    code_commit: Text | None = None
+    model: Model | None = None
+    references: References = {}
+
+
 class SystemBody(Struct, frozen=True, omit_defaults=True):
     """What every event of the system's own carries at least."""
 
@@ -189,5 +215,6 @@ BODIES: dict[str, type[Struct]] = {
     "OversightRecorded": Oversight,
     "ExplanationAttached": ExplanationEvent,
     "VersionReleased": Version,
+    "LineageObserved": Observed,
 }
 """Producers' event types and the struct that validates their bodies."""

@@ -1,5 +1,6 @@
 """What the tests of ingest share: a real store in SQLite behind the real router."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -110,13 +111,10 @@ class Hasty(BoundedProtocol):
     body_seconds = 0.3
 
 
-@pytest.fixture
-def address(house: House, free_port: Callable[[], int]) -> Iterator[str]:
-    """The address of the house's application on a real server and socket."""
-    port = free_port()
-    config = uvicorn.Config(
-        house.app, "127.0.0.1", port, loop="uvloop", http=Hasty, log_level="critical"
-    )
+@contextlib.contextmanager
+def listening(app: Litestar, port: int) -> Iterator[str]:
+    """The address of an application on a real server and socket."""
+    config = uvicorn.Config(app, "127.0.0.1", port, loop="uvloop", http=Hasty, log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -124,9 +122,18 @@ def address(house: House, free_port: Callable[[], int]) -> Iterator[str]:
     while not server.started:
         assert thread.is_alive(), "the server did not start"
         pause.wait(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def address(house: House, free_port: Callable[[], int]) -> Iterator[str]:
+    """The address of the house's application."""
+    with listening(house.app, free_port()) as found:
+        yield found
 
 
 def prediction(id: str = "p-1", **fields: Any) -> dict[str, Any]:

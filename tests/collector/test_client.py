@@ -1,0 +1,319 @@
+"""The client never slows or breaks a program, and loses nothing that is in its spool."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.client import Client
+from collector.spool import Spool
+from tests.collector.conftest import House, Open, listening
+
+QUIET = "http://127.0.0.1:1"
+"""Nobody listens there."""
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Client]:
+    """A client whose collector cannot be reached."""
+    client = Client(QUIET, "mw_x", tmp_path / "spool.db", flush_seconds=0)
+    yield client
+    client.close()
+
+
+def spooled(path: Path) -> list[dict[str, Any]]:
+    spool = Spool(path, 1 << 30)
+    found = [msgspec.json.decode(each.body) for each in spool.first(100_000, 1 << 30)]
+    spool.close()
+    return found
+
+
+def test_what_is_logged_while_the_collector_is_away_waits_in_the_spool(
+    away: Client, tmp_path: Path
+) -> None:
+    id = away.log_prediction("credit", "3", {"income": 1}, "approve", score=0.5)
+    away.log_outcome(id, True)
+    assert away.state().waiting == 2
+    away.close()
+    [prediction] = spooled(tmp_path / "spool.db")  # one address at a time
+    assert prediction["id"] == id
+    assert prediction["model"] == {"name": "credit", "version": "3"}
+    assert (prediction["sequence"], prediction["score"]) == (1, 0.5)
+
+
+def test_a_decorated_function_logs_arguments_result_and_latency(
+    away: Client, tmp_path: Path
+) -> None:
+    @away.predicts("credit", "3")
+    def score(income: float, debt: float = 0.0) -> str:
+        return "approve" if income > debt else "decline"
+
+    @away.predicts("credit", "3")
+    async def later(income: float) -> str:
+        await asyncio.sleep(0)
+        return "approve"
+
+    assert score(3, debt=1) == "approve"
+    assert asyncio.run(later(income=2)) == "approve"
+    away.close()
+    first, second = spooled(tmp_path / "spool.db")
+    assert first["inputs"] == {"income": 3, "debt": 1}
+    assert first["latency_ms"]["total"] >= 0
+    assert (second["inputs"], second["output"]) == ({"income": 2}, "approve")
+
+
+def test_an_error_of_the_model_is_logged_and_raised_unchanged(away: Client, tmp_path: Path) -> None:
+    @away.predicts("credit", "3")
+    def fails(income: float) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails(1)
+    away.close()
+    [found] = spooled(tmp_path / "spool.db")
+    assert (found["status"], found["error"]) == ("error", {"type": "ZeroDivisionError"})
+
+
+def test_a_context_logs_what_was_set_in_it(away: Client, tmp_path: Path) -> None:
+    with away.prediction("credit", "3", {"income": 1}) as made:
+        made.output, made.score = "approve", 0.9
+        made.set(subject={"id": "c-1"}, output="changed")
+    away.close()
+    [found] = spooled(tmp_path / "spool.db")
+    assert (found["id"], found["score"], found["output"]) == (made.id, 0.9, "changed")
+    assert found["subject"] == {"id": "c-1"}
+
+
+def test_what_cannot_be_encoded_never_raises(away: Client) -> None:
+    class Broken:
+        def tolist(self) -> Any:
+            raise RuntimeError
+
+    away.log_prediction("credit", "3", {"x": object(), "y": {1, 2}})
+    assert away.state().broken == 0
+    away.log_prediction("credit", "3", {"x": Broken()})
+    away.log_prediction("credit", "3", {"x": 1})
+    assert (away.state().broken, away.state().waiting) == (1, 2)
+
+
+def test_a_full_spool_drops_the_newest_and_counts_it(tmp_path: Path) -> None:
+    client = Client(QUIET, "mw_x", tmp_path / "spool.db", most_bytes=1_000, flush_seconds=0)
+    for _ in range(20):
+        client.log_prediction("credit", "3", {"x": "y" * 100})
+    state = client.state()
+    assert state.dropped > 0
+    assert state.dropped + state.waiting == 20
+    assert state.waiting_bytes <= 1_000
+    client.close()
+    kept = [each["sequence"] for each in spooled(tmp_path / "spool.db")]
+    assert kept == list(range(1, len(kept) + 1))
+
+
+def test_threads_share_a_client(away: Client, tmp_path: Path) -> None:
+    def log() -> None:
+        for _ in range(100):
+            away.log_prediction("credit", "3", {})
+
+    threads = [threading.Thread(target=log) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    away.close()
+    assert sorted(each["sequence"] for each in spooled(tmp_path / "spool.db")) == list(
+        range(1, 801)
+    )
+
+
+def _log_in_fork(client: Client) -> None:
+    for _ in range(50):
+        client.log_prediction("credit", "3", {})
+    os._exit(0 if client.state().broken == 0 else 1)
+
+
+def test_a_forked_process_logs_into_the_same_spool_under_its_own_count(
+    away: Client, tmp_path: Path
+) -> None:
+    away.log_prediction("credit", "3", {})
+    forks = [
+        multiprocessing.get_context("fork").Process(target=_log_in_fork, args=(away,))
+        for _ in range(3)
+    ]
+    for fork in forks:
+        fork.start()
+    away.log_prediction("credit", "3", {})
+    for fork in forks:
+        fork.join()
+    assert [fork.exitcode for fork in forks] == [0, 0, 0]
+    away.close()
+    by_producer: dict[str, list[int]] = {}
+    for each in spooled(tmp_path / "spool.db"):
+        by_producer.setdefault(each["producer"], []).append(each["sequence"])
+    assert sorted(map(len, by_producer.values())) == [2, 50, 50, 50]
+    assert all(sorted(found) == list(range(1, len(found) + 1)) for found in by_producer.values())
+
+
+def test_the_base_install_is_enough_for_the_client() -> None:
+    code = (
+        "import sys, collector.client\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'litestar', 'sqlalchemy', 'cryptography', 'audit', 'pandas'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+# ---- against a real collector -------------------------------------------------------------------
+
+
+def token(house: House) -> str:
+    return house.token()["Authorization"].removeprefix("Bearer ")
+
+
+def ids(house: House) -> list[str]:
+    return [body["id"] for body in house.bodies("PredictionLogged")]
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass within 30 s"
+        time.sleep(0.02)
+
+
+def test_predictions_and_outcomes_arrive_in_order_and_once(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    client = Client(address, token(house), tmp_path / "spool.db")
+    made = [client.log_prediction("credit", "3", {"n": n}, "approve") for n in range(1_200)]
+    client.log_outcome(made[0], "repaid", label_source="ledger of loans")
+    assert client.flush(30)
+    assert ids(house) == made
+    [outcome] = house.bodies("OutcomeObserved")
+    assert outcome["prediction"] == {"id": made[0]}
+    state = client.state()
+    assert (state.sent, state.waiting, state.refused, state.failing) == (1_201, 0, 0, None)
+    assert state.clock_offset_seconds is not None
+    assert abs(state.clock_offset_seconds) < 2
+    client.close()
+
+
+def test_what_the_collector_refuses_is_set_aside_and_the_rest_arrives(
+    house: House, address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(address, token(house), tmp_path / "spool.db")
+    client.log_prediction("credit", "3", {"n": 1}, id="good-1")
+    client.log_prediction("credit", "3", {"n": 2}, id="bad", confidence="sure")
+    client.log_prediction("credit", "3", {"n": 3}, id="good-2")
+    assert client.flush(30)
+    assert ids(house) == ["good-1", "good-2"]
+    assert (client.state().sent, client.state().refused) == (2, 1)
+    assert "refused 1 of 3" in caplog.text
+    assert "sure" not in caplog.text
+    client.close()
+
+
+def test_a_batch_of_which_one_is_too_large_is_halved_until_the_rest_is_through(
+    opened: Open, free_port: Callable[[], int], tmp_path: Path
+) -> None:
+    house = opened(body_bytes=4_000, unpacked_bytes=20_000)
+    with listening(house.app, free_port()) as address:
+        client = Client(address, token(house), tmp_path / "spool.db")
+        for n in range(60):
+            client.log_prediction("credit", "3", {"x": os.urandom(200).hex()}, id=f"p-{n}")
+        client.log_prediction("credit", "3", {"x": os.urandom(20_000).hex()}, id="huge")
+        client.log_prediction("credit", "3", {}, id="last")
+        assert client.flush(30)
+        client.close()
+    assert ids(house) == [*(f"p-{n}" for n in range(60)), "last"]
+
+
+def test_a_wrong_token_keeps_everything_in_the_spool(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    client = Client(address, "mw_wrong", tmp_path / "spool.db", flush_seconds=0)
+    client.log_prediction("credit", "3", {})
+    client.flush(0.1)
+    eventually(lambda: client.state().failing is not None)
+    assert client.state().failing == "the collector answers 401"
+    client.close()
+    with_token = Client(address, token(house), tmp_path / "spool.db")
+    assert with_token.flush(30)
+    assert len(ids(house)) == 1
+    with_token.close()
+
+
+PROGRAM = """
+import sys, time
+from collector.client import Client
+address, token, spool, name, count = sys.argv[1:]
+client = Client(address, token, spool)
+for number in range(int(count)):
+    client.log_prediction("credit", "3", {"n": number}, id=f"{name}-{number}")
+    print(number, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_program_loses_nothing_that_was_logged_and_the_network_may_be_cut(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    spool = tmp_path / "spool.db"
+    written: dict[str, int] = {}
+    for name, where in (("cut", QUIET), ("half", address), ("cut-again", QUIET)):
+        command = [sys.executable, "-c", PROGRAM, where, token(house), str(spool), name, "2000"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            for line in program.stdout:
+                if int(line) >= 700:
+                    break
+            program.send_signal(signal.SIGKILL)
+            rest = program.stdout.read().split()
+            written[name] = int(rest[-2]) if len(rest) > 1 else 700
+    client = Client(address, token(house), spool)
+    assert client.flush(60)
+    client.close()
+    arrived = ids(house)
+    assert len(arrived) == len(set(arrived))
+    for name, last in written.items():
+        assert {f"{name}-{number}" for number in range(last + 1)} <= set(arrived)
+
+
+def test_the_end_of_the_program_sends_what_is_left(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\nfrom collector.client import Client\n"
+        "client = Client(*sys.argv[1:4])\n"
+        "for n in range(20): client.log_prediction('credit', '3', {}, id=str(n))\n"
+    )
+    command = [sys.executable, "-c", program, address, token(house), str(tmp_path / "spool.db")]
+    subprocess.run(command, check=True, timeout=60)
+    assert ids(house) == [str(n) for n in range(20)]
+
+
+def test_of_processes_that_share_a_spool_one_sends_at_a_time(tmp_path: Path) -> None:
+    one, other = (Spool(tmp_path / "spool.db", 1_000_000) for _ in range(2))
+    assert one.lease("one", 60)
+    assert not other.lease("other", 60)
+    assert one.lease("one", 60)
+    one.release("one")
+    assert other.lease("other", 60)
+    one.close()
+    other.close()
+
+
+def test_a_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
+    Spool(tmp_path / "deep" / "spool.db", 1_000).close()
+    assert (tmp_path / "deep" / "spool.db").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "deep").stat().st_mode & 0o077 == 0

@@ -5,6 +5,7 @@ when it is due, who holds it until when, how often it was tried, and a sealed bo
 itself, so what a killed process held is done by another.
 """
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -26,6 +27,15 @@ class WorkItem(NamedTuple):
     due_us: int
 
 
+class New(NamedTuple):
+    """An item to be added."""
+
+    kind: str
+    key: str
+    body: bytes
+    due_us: int = 0
+
+
 class Work:
     """The work table, safe for use by several threads and processes."""
 
@@ -41,18 +51,34 @@ class Work:
             self._refresh(connection)
             if _exists(connection, kind, key):
                 return False
-            connection.execute(
-                insert(work).values(
-                    kind=kind,
-                    key=key,
-                    due_us=due_us,
-                    leased_us=0,
-                    holder="",
-                    attempts=0,
-                    sealed=self._keys.seal_state(body, kind, key),
-                )
-            )
+            connection.execute(insert(work).values(**self._row(New(kind, key, body, due_us))))
             return True
+
+    def change(self, put: Sequence[New] = (), remove: Sequence[tuple[str, str]] = ()) -> list[bool]:
+        """Remove items by (kind, key), then add others, all at once and durably.
+
+        Returns for each item of `put` whether it was added; one whose key is there is left as is.
+        """
+        added = []
+        with self._database.writing() as connection, self._lock:
+            self._refresh(connection)
+            for kind, key in remove:
+                connection.execute(delete(work).where(work.c.kind == kind, work.c.key == key))
+            for new in put:
+                added.append(not _exists(connection, new.kind, new.key))
+                if added[-1]:
+                    connection.execute(insert(work).values(**self._row(new)))
+        return added
+
+    def found(self, wanted: Sequence[tuple[str, str]]) -> list[WorkItem | None]:
+        """Return the items with these (kind, key) as one moment has them, without taking them."""
+        with self._database.reading() as connection, self._lock:
+            self._refresh(connection)
+            rows = [
+                connection.execute(_where(select(work), kind, key)).one_or_none()
+                for kind, key in wanted
+            ]
+            return [None if row is None else self._item(row) for row in rows]
 
     def lease(self, kind: str, holder: str, seconds: float, limit: int) -> list[WorkItem]:
         """Take up to `limit` items that are due and free, for that long."""
@@ -136,6 +162,17 @@ class Work:
                 )
             )
             return True
+
+    def _row(self, new: New) -> dict[str, Any]:
+        return {
+            "kind": new.kind,
+            "key": new.key,
+            "due_us": new.due_us,
+            "leased_us": 0,
+            "holder": "",
+            "attempts": 0,
+            "sealed": self._keys.seal_state(new.body, new.kind, new.key),
+        }
 
     def _item(self, row: Row[Any]) -> WorkItem:
         body = self._keys.open_state(bytes(row.sealed), row.kind, row.key)

@@ -14,21 +14,19 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 from litestar.types import Guard, Receive, Scope, Send
 
-from audit.errors import Busy
 from audit.roles import Principal, decide, require
 from audit.tokens import Tokens
 from collector.adapt import TYPES
 from collector.delivery import CLOUDEVENTS, NATIVE, Delivery
-from collector.errors import Malformed, NotAcceptable, TooLarge
+from collector.errors import NotAcceptable
+from collector.held import Held
 from collector.ingest import Answer
-from collector.limits import Limits
 from collector.metrics import Metrics
 
 _VERSIONS = frozenset({"VersionReleased"})
 _JSON = (b"content-type", b"application/json")
 _TOKEN = 64
 """Longer than any header with a token of ours."""
-_REMEDY_SIZE = "Send fewer items in one request."
 
 
 class Json(ASGIResponse):
@@ -56,13 +54,13 @@ class Entrance:
         take: Callable[[Delivery], Awaitable[Answer]],
         tokens: Tokens,
         guard: Guard,
-        limits: Limits,
+        held: Held,
         metrics: Metrics,
     ) -> None:
         self._take = take
         self._tokens = tokens
         self._guard = guard
-        self._limits = limits
+        self._held = held
         self._metrics = metrics
         self._permitted: dict[tuple[str, ...], frozenset[str]] = {}
 
@@ -92,7 +90,7 @@ class Entrance:
         permitted = self._permission(principal, address)
         if accept is not None and accept != b"*/*":
             _require_acceptable(accept)
-        body = await self._body(request.receive, length)
+        body = await self._held.read(request.receive, length)
         try:
             answer = await self._take(
                 Delivery(
@@ -106,7 +104,7 @@ class Entrance:
                 )
             )
         finally:
-            self._hold(-len(body))
+            self._held.give_back(body)
         self._metrics.answered(address, len(body), time.perf_counter() - began)
         return Json(answer)
 
@@ -131,35 +129,6 @@ class Entrance:
             require(principal, "append")
         return permitted
 
-    async def _body(self, receive: Receive, length: bytes | None) -> bytes:
-        """The whole body, which counts as held until it is given back."""
-        most = self._limits.body_bytes
-        if length is not None and length.isdigit() and int(length) > most:
-            raise _too_large(most)
-        chunks: list[bytes] = []
-        held = 0
-        try:
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise Malformed("the body ended early", remedy="Send the whole body.")
-                chunk = message["body"]
-                held += len(chunk)
-                self._hold(len(chunk))
-                if held > most:
-                    raise _too_large(most)
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        except BaseException:
-            self._hold(-held)
-            raise
-
-    def _hold(self, change: int) -> None:
-        self._metrics.held_bytes += change
-        if change > 0 and self._metrics.held_bytes > self._limits.held_bytes:
-            raise Busy("the server holds as many bodies as it may")
-
 
 def _require_acceptable(accept: bytes) -> None:
     wanted = accept.lower()
@@ -169,7 +138,3 @@ def _require_acceptable(accept: bytes) -> None:
             field="Accept",
             remedy="Send Accept: application/json.",
         )
-
-
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"the body is longer than {most} bytes", remedy=_REMEDY_SIZE)

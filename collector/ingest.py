@@ -15,10 +15,11 @@ from audit.group import Appended
 from collector import answers
 from collector.answers import Batch, RejectedItem
 from collector.delivery import Delivery, Reading, Refusal, producer_id, read, read_each
-from collector.errors import CollectorError, TooMany
+from collector.errors import CollectorError
 from collector.limits import Limits
 from collector.metrics import Metrics
 from collector.quarantine import Kept, Quarantine
+from collector.share import Share
 from collector.turn import Turn
 
 _INLINE_BYTES = 48 * 1024
@@ -51,14 +52,19 @@ class Ingest:
     """Takes deliveries. Belongs to one event loop."""
 
     def __init__(
-        self, ledger: Appends, quarantine: Quarantine, limits: Limits, metrics: Metrics
+        self,
+        ledger: Appends,
+        quarantine: Quarantine,
+        limits: Limits,
+        metrics: Metrics,
+        share: Share,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
         self._limits = limits
         self._metrics = metrics
         self._turn = Turn(ledger)
-        self._waiting: dict[str, int] = {}
+        self._share = share
 
     async def take(self, delivery: Delivery) -> Answer:
         """Append the events of a delivery, seal its refusals, and answer.
@@ -104,11 +110,11 @@ class Ingest:
             self._metrics.fate(address, integration, "rejected")
             raise reading.refusals[0].error
         event = reading.events[0]
-        self._enter(integration, 1)
+        self._share.enter(integration, 1)
         try:
             appended = await self._turn.append(event)
         finally:
-            self._leave(integration, 1)
+            self._share.leave(integration, 1)
         if appended.conflict:
             self._metrics.fate(address, integration, "conflict")
             raise answers.conflict()
@@ -119,13 +125,13 @@ class Ingest:
         """`reading.refusals` gains the conflicts, which only the ledger knows."""
         appended: list[Appended] = []
         if reading.events:
-            self._enter(delivery.integration, len(reading.events))
+            self._share.enter(delivery.integration, len(reading.events))
             try:
                 answers_to_come = asyncio.wrap_future(self._ledger.submit(reading.events))
                 # What is submitted is logged, even if whoever waits for it is told to stop.
                 appended = await asyncio.shield(answers_to_come)
             finally:
-                self._leave(delivery.integration, len(reading.events))
+                self._share.leave(delivery.integration, len(reading.events))
         fresh = [each.index for each in appended if not each.duplicate and not each.conflict]
         conflicts = 0
         if len(fresh) < len(appended):
@@ -150,23 +156,6 @@ class Ingest:
             tree_size=size,
         )
         return Answer(200, answers.batch(whole))
-
-    def _enter(self, integration: str, count: int) -> None:
-        """Count events of an integration as waiting; `TooMany` beyond its share of the queue."""
-        waiting = self._waiting.get(integration, 0)
-        if waiting and waiting + count > self._limits.waiting_events:
-            raise TooMany(
-                "too many events of this integration wait to be logged",
-                remedy="Send again after the seconds in Retry-After, and fewer at a time.",
-            )
-        self._waiting[integration] = waiting + count
-
-    def _leave(self, integration: str, count: int) -> None:
-        left = self._waiting[integration] - count
-        if left:
-            self._waiting[integration] = left
-        else:
-            del self._waiting[integration]
 
     def _size(self) -> int:
         return int(self._ledger.checkpoint().split(b"\n", 2)[1])

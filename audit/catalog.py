@@ -4,7 +4,8 @@ Decides which documents these events leave behind and under which keys; `audit.l
 `audit.tokens` and `audit.access` read them. Everything follows from the events alone, so
 `rebuild` gives the same documents.
 
-    version      MODEL VERSION SENDER    what each sender released, its newest release wins
+    version      MODEL VERSION SENDER    what each sender released; of each fact, its newest word
+    run          DIGEST SENDER           a training run, as all that one sender told of it says
     integration  NAME                    what was declared, newest declaration wins; how it sends
                                          only as the operator applied it
     token        SHA-256 of the token    audit.tokens.Issued
@@ -13,7 +14,8 @@ Decides which documents these events leave behind and under which keys; `audit.l
 
 A space parts the words of a key, since no name can hold one; numbers have 19 digits. A block is
 64 consecutive entries: an access that names a page of them leaves a few documents, not hundreds.
-Keys are clear: DIGEST is of action and window and never of who looked, since names can be guessed.
+Keys are clear: DIGEST is of the run's name, or of action and window and never of who looked, since
+names can be guessed.
 """
 
 from collections.abc import Sequence
@@ -28,7 +30,10 @@ from audit.tokens import KIND as TOKEN
 from audit.tokens import Issued
 
 VERSION, INTEGRATION, LOOKED, WINDOW = "version", "integration", "looked", "looked-at"
+RUN = "run"
 _BLOCK = 64
+_MOST_DATASETS = 100
+"""Inputs of one run that are remembered, and outputs; the events hold all of them."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.decode
@@ -36,8 +41,8 @@ _decode_issued = msgspec.json.Decoder(Issued).decode
 
 
 class Released(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A model version as the newest VersionReleased of one integration tells it; `index` is that
-    entry. `unverified` is never stored: `audit.releases` decides it for whoever asks."""
+    """A model version as the releases of one integration tell it; `index` is the newest of them.
+    `unverified` is never stored: `audit.releases` decides it for whoever asks."""
 
     model: str
     version: str
@@ -48,6 +53,32 @@ class Released(msgspec.Struct, frozen=True, omit_defaults=True):
     case: str | None = None
     metrics: dict[str, float] = {}
     unverified: bool = False
+
+
+_decode_released = msgspec.json.Decoder(Released).decode
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A training run as one integration tells it, in however many events; `index` is the newest.
+
+    Datasets are name and digest, newest digest wins. `started` and `ended` are RFC 3339.
+    """
+
+    run: str
+    integration: str
+    index: int
+    job: str | None = None
+    state: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    parent_run: str | None = None
+    parent_job: str | None = None
+    code_commit: str | None = None
+    inputs: dict[str, str | None] = {}
+    outputs: dict[str, str | None] = {}
+
+
+_decode_run = msgspec.json.Decoder(Run).decode
 
 
 class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,9 +120,16 @@ class Catalog:
 
     name = "catalog"
     types = frozenset(
-        {"VersionReleased", "IntegrationDeclared", "TokenIssued", "TokenRevoked", "AccessRecorded"}
+        {
+            "VersionReleased",
+            "LineageObserved",
+            "IntegrationDeclared",
+            "TokenIssued",
+            "TokenRevoked",
+            "AccessRecorded",
+        }
     )
-    kinds = frozenset({VERSION, INTEGRATION, TOKEN, LOOKED, WINDOW})
+    kinds = frozenset({VERSION, RUN, INTEGRATION, TOKEN, LOOKED, WINDOW})
 
     def apply(self, entries: Sequence[Applied], view: View) -> None:
         """Put the documents that these entries leave behind."""
@@ -100,6 +138,8 @@ class Catalog:
             match each.event.type:
                 case "VersionReleased":
                     _released(each, body, view)
+                case "LineageObserved":
+                    _observed(each, body, view)
                 case "IntegrationDeclared":
                     _declared(each, body, view)
                 case "TokenIssued":
@@ -118,6 +158,11 @@ def version_prefix(model: str, version: str) -> str:
     return f"{model} {version} "
 
 
+def run_prefix(run: str) -> str:
+    """What the keys of a run's documents begin with."""
+    return f"{sha256(run.encode()).hexdigest()[:32]} "
+
+
 def block_prefix(index: int) -> str:
     """What the keys of looks at this entry's block begin with."""
     return f"{_number(index // _BLOCK)} "
@@ -129,18 +174,58 @@ def _number(value: int) -> str:
 
 def _released(each: Applied, body: dict[str, Any], view: View) -> None:
     event = each.event
+    key = version_prefix(event.model, event.version) + event.integration
+    stored = view.get(VERSION, key)
+    before = None if stored is None else _decode_released(stored)
     found = Released(
         model=event.model,
         version=event.version,
         index=each.index,
         time=body["time"],
         integration=event.integration,
-        lineage=body["model"].get("lineage") or {},
-        case=body.get("case"),
-        metrics=body.get("metrics") or {},
+        # A registry tells of one version several times, and of its origin only once.
+        lineage=(before.lineage if before else {}) | (body["model"].get("lineage") or {}),
+        case=body.get("case") or (before.case if before else None),
+        metrics=(before.metrics if before else {}) | (body.get("metrics") or {}),
     )
-    key = version_prefix(event.model, event.version) + event.integration
     view.put(VERSION, key, _encode(found))
+
+
+def _observed(each: Applied, body: dict[str, Any], view: View) -> None:
+    run = body.get("run")
+    if not run:
+        return
+    key = run_prefix(run) + each.event.integration
+    stored = view.get(RUN, key)
+    before = Run(run, each.event.integration, each.index) if stored is None else _decode_run(stored)
+    state, time = body.get("state"), body["time"]
+    ended = time if state in {"COMPLETE", "FAIL", "ABORT"} else None
+    over = before.ended is not None and ended is None  # what comes late does not open a run anew
+    found = msgspec.structs.replace(
+        before,
+        index=each.index,
+        job=body.get("job") or before.job,
+        state=before.state if over else state or before.state,
+        started=time if state == "START" else before.started,
+        ended=ended or before.ended,
+        parent_run=body.get("parent_run") or before.parent_run,
+        parent_job=body.get("parent_job") or before.parent_job,
+        code_commit=body.get("code_commit") or before.code_commit,
+        inputs=_datasets(before.inputs, body.get("inputs")),
+        outputs=_datasets(before.outputs, body.get("outputs")),
+    )
+    view.put(RUN, key, _encode(found))
+
+
+def _datasets(
+    before: dict[str, str | None], told: list[dict[str, Any]] | None
+) -> dict[str, str | None]:
+    found = dict(before)
+    for each in told or ():
+        name = each["name"]
+        if name in found or len(found) < _MOST_DATASETS:
+            found[name] = each.get("digest") or found.get(name)
+    return found
 
 
 def _declared(each: Applied, body: dict[str, Any], view: View) -> None:

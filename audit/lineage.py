@@ -4,7 +4,7 @@ Decides nodes, edges and how far from the asked-for version to go. Everything is
 version: there is a node for all predictions of a version, never one for each. Hides nothing of
 what it leaves out: beyond `MOST` nodes, the farthest become one node that counts them.
 
-    dataset → training_run → version → predictions → outcomes, oversight
+    parent run → training_run; dataset → training_run → version → predictions → outcomes, oversight
     feature_set → version       integration → predictions → drift → alert → case → version
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from audit.catalog import Released
+from audit.catalog import Released, Run
 from audit.events import rfc3339
 from audit.governed import Alert, Case, Verdict
 from audit.releases import UNVERIFIED
@@ -75,7 +75,7 @@ class Graph(msgspec.Struct, frozen=True):
 
 class Sources(msgspec.Struct, frozen=True):
     """All that a graph is made of; by (model, version) `versions` as `audit.releases` tells them
-    and `statuses` as the overview gives them."""
+    and `statuses` as the overview gives them; by its name `runs` what is believed of a run."""
 
     series: Sequence[Series]
     versions: Mapping[tuple[str, str], Sequence[Released]]
@@ -83,6 +83,7 @@ class Sources(msgspec.Struct, frozen=True):
     alerts: Sequence[Alert] = ()
     cases: Sequence[Case] = ()
     statuses: Mapping[tuple[str, str], str] = {}
+    runs: Mapping[str, Sequence[Run]] = {}
 
 
 def graph(sources: Sources, model: str, version: str | None, depth: int) -> Graph:
@@ -92,7 +93,7 @@ def graph(sources: Sources, model: str, version: str | None, depth: int) -> Grap
     predicted = [s for s in sources.series if s.type == "PredictionLogged" and s.model == model]
     for name in sorted(released.keys() | {each.version for each in predicted}):
         status = sources.statuses.get((model, name), "unknown")
-        _version(whole, model, name, released.get(name, ()), status)
+        _version(whole, model, name, released.get(name, ()), status, sources.runs)
     _traffic(whole, sources.series, predicted)
     _governance(whole, sources, model)
     centre = [
@@ -125,7 +126,12 @@ class _Whole:
 
 
 def _version(
-    whole: _Whole, model: str, version: str, releases: Sequence[Released], status: str
+    whole: _Whole,
+    model: str,
+    version: str,
+    releases: Sequence[Released],
+    status: str,
+    runs: Mapping[str, Sequence[Run]],
 ) -> None:
     released = releases[0] if releases else None
     lineage = released.lineage if released else {}
@@ -149,9 +155,15 @@ def _version(
     target = node
     if run:
         facts = {key: lineage[key] for key in ("code_commit",) if lineage.get(key)}
-        target = whole.node("training_run", run, str(run), facts)
+        target = _run(whole, str(run), facts, runs.get(str(run), ()))
         whole.edge(target, node, f"trained{doubt}")
-    for dataset in lineage.get("datasets") or []:
+    datasets = list(lineage.get("datasets") or [])
+    named = {each.get("name") for each in datasets}
+    for told in runs.get(str(run), ()):
+        inputs = [name for name in told.inputs if name not in named]
+        named.update(inputs)
+        datasets += [{"name": name, "digest": told.inputs[name]} for name in inputs]
+    for dataset in datasets:
         name, digest = dataset.get("name"), dataset.get("digest")
         key = digest or name
         source = whole.node("dataset", f"{key}", str(name), dataset)
@@ -159,6 +171,23 @@ def _version(
     if lineage.get("feature_set"):
         name = str(lineage["feature_set"])
         whole.edge(whole.node("feature_set", name, name, {}), node, f"features of{doubt}")
+
+
+def _run(whole: _Whole, run: str, facts: dict[str, Any], told: Sequence[Run]) -> str:
+    """The node of a training run, with what orchestrators told of it, and what started it."""
+    for each in told:
+        known = msgspec.to_builtins(each)
+        for key in ("job", "state", "started", "ended", "code_commit", "index"):
+            if known.get(key) is not None:
+                facts.setdefault(key, known[key])
+    detail = {"run": run, **facts} if told else facts
+    node = whole.node("training_run", run, str(facts.get("job") or run), detail)
+    for each in told:
+        if each.parent_run:
+            label = each.parent_job or each.parent_run
+            parent = whole.node("training_run", each.parent_run, label, {"run": each.parent_run})
+            whole.edge(parent, node, "started")
+    return node
 
 
 def _traffic(whole: _Whole, series: Sequence[Series], predicted: Sequence[Series]) -> None:

@@ -4,6 +4,7 @@ Decides how the permission to search turns into sight: full or metadata, of ever
 principal whose permission holds within its scope, of the one integration that its token names.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from audit import releases, roles
 from audit.access import Access
-from audit.catalog import VERSION, Released
+from audit.catalog import RUN, VERSION, Released, Run, run_prefix
 from audit.clock import Clock
 from audit.errors import Rejected
 from audit.events import micros, rfc3339
@@ -33,6 +34,7 @@ ABOUT = frozenset({"OutcomeObserved", "OversightRecorded", "ExplanationAttached"
 and may hold anything. Few of them name a model."""
 
 _decode_released = msgspec.json.Decoder(Released).decode
+_decode_run = msgspec.json.Decoder(Run).decode
 
 Asked = Request[Principal, Any, Any]
 Index = Annotated[int, PathParameter(ge=0, le=LARGEST, description="Number of an entry, from 0")]
@@ -97,16 +99,42 @@ class Reads:
 def released(reads: Reads, prefix: str = "") -> dict[tuple[str, str], list[Released]]:
     """What is told of the versions whose keys begin so, as `audit.releases.told` gives it."""
     rows = [_decode_released(body) for _, body in reads.store.documents.each(VERSION, prefix)]
-    if not rows:
-        return {}
+    return releases.told(rows, _believed(reads)) if rows else {}
+
+
+def runs(reads: Reads, told: Mapping[tuple[str, str], Sequence[Released]]) -> dict[str, list[Run]]:
+    """What is told of the runs that made these versions, by whoever told of the version and by all
+    whose word counts about it; the newest first."""
+    counts = _believed(reads)
+    found: dict[str, list[Run]] = {}
+    for newest, *_ in told.values():
+        name = newest.lineage.get("training_run")
+        if not name or name in found:
+            continue
+        rows = [
+            _decode_run(body) for _, body in reads.store.documents.each(RUN, run_prefix(str(name)))
+        ]
+        found[str(name)] = sorted(
+            (
+                row
+                for row in rows
+                if row.integration == newest.integration
+                or counts(msgspec.structs.replace(newest, integration=row.integration))
+            ),
+            key=lambda row: row.index,
+            reverse=True,
+        )
+    return found
+
+
+def _believed(reads: Reads) -> releases.Believed:
     senders = {
         (row.model, row.integration)
         for row in reads.store.counts.series()
         if row.type == "PredictionLogged"
     }
     governed = reads.governed
-    counts = releases.believed(senders, governed.retrainers(), governed.policies())
-    return releases.told(rows, counts)
+    return releases.believed(senders, governed.retrainers(), governed.policies())
 
 
 def within(sight: Sight, integration: str | None) -> str | None:

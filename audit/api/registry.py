@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from audit import catalog, checkpoint, lineage, note, overview
-from audit.api.reads import Asked, From, Name, Reads, To, released, span
+from audit.api.reads import Asked, From, Name, Reads, To, released, runs, span
 from audit.catalog import Declared
 from audit.counts import SeriesRow
 from audit.errors import NotFound
@@ -118,9 +118,11 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
     def graph(request: Asked, model: Model, version: Name = None, depth: Depth = 4) -> Graph:
         """Nodes are aggregates of a version, never single predictions."""
         reads.everything(request.user)
+        told = released(reads, f"{model} ")
         sources = Sources(
             series=reads.store.counts.series(),
-            versions=released(reads, f"{model} "),
+            versions=told,
+            runs=runs(reads, told),
             verdicts=reads.governed.verdicts(model),
             alerts=reads.governed.alerts(),
             cases=reads.governed.cases(),

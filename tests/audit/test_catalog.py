@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from audit import rebuild
-from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released, window_looks
+from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released, Run, window_looks
 from audit.roles import Principal
 from tests.audit.reading import RANGE, Site, open_site, prediction
 
@@ -62,6 +62,32 @@ def test_an_integration_is_declared_by_name_or_by_whoever_declares_it(site: Site
     assert found["batch"].cadence == "1d"
 
 
+def observe(site: Site, id: str, **fields: Any) -> None:
+    site.log({"id": id, "time": RANGE["from"], "run": "r-1", **fields}, type="LineageObserved")
+
+
+def test_the_events_of_a_run_add_up_whatever_their_order(site: Site) -> None:
+    observe(site, "a", state="START", job="ml/train", inputs=[{"name": "loans"}, {"name": "rates"}])
+    observe(site, "c", state="COMPLETE", inputs=[{"name": "loans", "digest": "1"}])
+    observe(site, "b", state="RUNNING", outputs=[{"name": "model"}])
+    observe(site, "d", run="", job="a job by itself")
+    [(_, body)] = site.store.documents.list("run")
+    found = msgspec.json.decode(body, type=Run)
+    assert (found.job, found.state) == ("ml/train", "COMPLETE")
+    assert found.inputs == {"loans": "1", "rates": None}
+    assert found.outputs == {"model": None}
+
+
+def test_a_later_word_about_a_version_adds_to_what_was_told(site: Site) -> None:
+    release(site, "run-1")
+    site.log(
+        {"id": "alias", "time": RANGE["from"], "model": {"name": "credit", "version": "1"}},
+        type="VersionReleased",
+    )
+    [(_, body)] = site.store.documents.list("version")
+    assert msgspec.json.decode(body, type=Released).lineage["training_run"] == "run-1"
+
+
 def test_a_page_of_entries_leaves_a_document_for_each_block_and_not_for_each_entry(
     site: Site,
 ) -> None:
@@ -88,6 +114,7 @@ def test_the_key_of_a_window_looked_at_does_not_depend_on_who_looked(site: Site)
 def test_replaying_the_ledger_leaves_the_same_documents(site: Site) -> None:
     release(site, "run-1")
     release(site, "run-2", version="2")
+    observe(site, "a", state="START", inputs=[{"name": "loans"}])
     site.log({"id": "1", "time": RANGE["from"], "owner": "ann"}, type="IntegrationDeclared")
     hash = site.tokens.authenticate(site.tokens.issue("ann", ["audit"], seconds=9)).token
     site.tokens.issue("bob", ["ops"])
@@ -101,6 +128,7 @@ def test_replaying_the_ledger_leaves_the_same_documents(site: Site) -> None:
         "integration": 1,
         "looked": 1,
         "looked-at": 1,
+        "run": 1,
         "token": 2,
         "version": 2,
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from audit.catalog import Released
+from audit.catalog import Released, Run
 from audit.governed import Alert, Case, Named, Span, Verdict
 from audit.lineage import MOST, Graph, Sources, graph
 
@@ -173,3 +173,25 @@ def test_what_a_stranger_said_beside_a_believed_release_is_told_and_not_drawn() 
     ]
     [version] = [node for node in found.nodes if node.kind == "version"]
     assert version.detail["also said"] == "unverified source: rival, entry 5"
+
+
+def test_what_an_orchestrator_told_of_the_run_stands_before_the_version() -> None:
+    told = Run(
+        "run-7",
+        "airflow",
+        4,
+        job="ml/train",
+        state="COMPLETE",
+        parent_run="dag-1",
+        parent_job="airflow/retrain",
+        inputs={"loans": "sha256:1", "rates": "7"},
+    )
+    found = drawn(sources=msgspec.structs.replace(SOURCES, runs={"run-7": [told]}))
+    assert edges(found) >= {
+        ("training_run:dag-1", "training_run:run-7"),
+        ("dataset:sha256:1", "training_run:run-7"),
+        ("dataset:7", "training_run:run-7"),
+    }
+    [run] = [each for each in found.nodes if each.id == "training_run:run-7"]
+    assert (run.label, run.detail["code_commit"]) == ("ml/train", "abc")
+    assert len([each for each in found.nodes if each.kind == "dataset"]) == 2

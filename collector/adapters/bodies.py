@@ -108,7 +108,7 @@ def _json(raw: bytes) -> Any:
             return _NONE
     try:
         # Numbers beyond a float, which would become Infinity, are kept as their text too.
-        value = json.loads(raw, parse_constant=str, parse_float=_number)
+        value = json.loads(raw.decode(), parse_constant=str, parse_float=_number)
         msgspec.json.encode(value)  # half characters and the like, which no event can hold
     except (ValueError, OverflowError, RecursionError):
         return _NONE

@@ -72,6 +72,8 @@ def adapted(call: Call, declared: Declared, raw: bytes) -> Adapted:
     if rows is None:
         if request.rows is not None or response.rows is not None:
             shared["origin"]["rows"] = "whole"
+        for name in ("tensor", "output_tensor"):
+            shared["origin"].pop(name, None)
         whole = request.whole
         rows = [(whole if isinstance(whole, dict) else {"body": whole}, response.whole)]
     _trim(shared, len(rows))

@@ -9,30 +9,46 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from collector.adapters import (
+    azureml,
+    bentoml,
+    databricks,
     dynamics,
     freshdesk,
     hubspot,
+    kserve,
     netsuite,
+    oip,
     oracle,
+    sagemaker,
     salesforce,
     salesforce_outbound,
     sap,
+    seldon,
     servicenow,
+    vertex,
     zendesk,
 )
 from collector.adapters.wire import Adapter
 
 _KNOWN: tuple[Adapter, ...] = (
     # one line for each module, in order: `*salesforce.ADAPTERS,` or `zendesk.ADAPTER,`
+    azureml.ADAPTER,
+    bentoml.ADAPTER,
+    databricks.ADAPTER,
     dynamics.ADAPTER,
     freshdesk.ADAPTER,
     hubspot.ADAPTER,
+    kserve.ADAPTER,
     *netsuite.ADAPTERS,
+    oip.ADAPTER,
     oracle.ADAPTER,
+    sagemaker.ADAPTER,
     salesforce.ADAPTER,
     salesforce_outbound.ADAPTER,
     sap.ADAPTER,
+    seldon.ADAPTER,
     *servicenow.ADAPTERS,
+    vertex.ADAPTER,
     zendesk.ADAPTER,
 )
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -202,8 +203,10 @@ def schedule(
     anchor_every: Annotated[float, typer.Option(help="Seconds between them.", min=1)] = 300,
     quiet: Quiet = False,
 ) -> None:
-    """Judge windows, deliver approved cases, anchor checkpoints: until stopped."""
+    """Judge windows, deliver approved cases, expire quarantine, anchor checkpoints."""
     from audit import anchor
+    from collector.disposal import expire
+    from collector.limits import Limits
     from drift.schedule import run_schedule
     from drift.settings import DriftSettings
 
@@ -223,7 +226,15 @@ def schedule(
         settings = DriftSettings.of()
         tell = _teller("schedule", quiet)
         tell(f"every {settings.tick:g} s, {store_told(AuditSettings.of(data, database))}")
-        run_schedule(parts.store, parts.access, settings, stop)
+        expiring = partial(
+            expire,
+            parts.store.work,
+            parts.store.ledger,
+            Limits(),
+            holder=f"expiry {os.getpid()}",
+            clock=system_clock,
+        )
+        run_schedule(parts.store, parts.access, settings, stop, chores=[expiring])
     tell("stopped")
 
 

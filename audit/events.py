@@ -46,6 +46,8 @@ SYSTEM_TYPES = frozenset(
         "KeyRotated",
         "SchemaMigrated",
         "ConflictRecorded",
+        "QuarantineDiscarded",
+        "QuarantineExpired",
     }
 )
 EVENT_TYPES = SYSTEM_TYPES | BODIES.keys()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from audit.clock import Clock
 from audit.database import Database
@@ -140,6 +140,16 @@ class Work:
                 .limit(limit)
             )
             return [self._item(row) for row in rows]
+
+    def usage(self, kind: str, suffix: str) -> tuple[int, int]:
+        """Return how many items of a kind have keys that end so, and their bytes as stored."""
+        with self._database.reading() as connection:
+            count, size = connection.execute(
+                select(func.count(), func.coalesce(func.sum(func.length(work.c.sealed)), 0)).where(
+                    work.c.kind == kind, work.c.key.endswith(suffix, autoescape=True)
+                )
+            ).one()
+            return int(count), int(size)
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         """Hold or renew the lease `name`; returns whether `holder` has it now."""

@@ -25,9 +25,13 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(Problem, frozen=True, omit_defaults=True):
-    """A problem with the id under which what was refused is kept in quarantine, if it is."""
+    """A problem with the id under which what was refused is kept in quarantine.
+
+    `not_kept` says why it is not, where that is so.
+    """
 
     quarantine: str | None = None
+    not_kept: str | None = None
 
 
 class RejectedItem(msgspec.Struct, frozen=True):
@@ -75,10 +79,21 @@ def conflict() -> Conflicting:
     )
 
 
-def refusal(error: AuditError, quarantine: str | None = None) -> Refused:
+EXCLUDED = "What is refused for this reason is never kept."
+FULL = (
+    "The quarantine of this integration is full: have what is in it replayed or discarded, and"
+    " send this again afterwards."
+)
+
+
+def refusal(
+    error: AuditError, quarantine: str | None = None, not_kept: str | None = None
+) -> Refused:
     """The problem that a refusal is."""
+    if isinstance(error, CollectorError) and not error.kept:
+        quarantine, not_kept = None, EXCLUDED
     if isinstance(error, CollectorError):
         found = problem_of(error.status, error.title, str(error), error.remedy, error.field or None)
     else:
         found = problem_from(error)
-    return Refused(**msgspec.structs.asdict(found), quarantine=quarantine)
+    return Refused(**msgspec.structs.asdict(found), quarantine=quarantine, not_kept=not_kept)

@@ -4,7 +4,7 @@ Decides addresses and answers; what happens behind them is decided in `ingest`, 
 `audit.roles`. Every refusal is a problem detail.
 
     POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/cloudevents
-    GET  /v1/quarantine        POST /v1/quarantine/{id}/replay
+    GET  /v1/quarantine        POST /v1/quarantine/{id}/replay, …/discard
     GET  /healthz, /readyz, /metrics        without a token
 """
 
@@ -54,18 +54,19 @@ def router(
         ProcessCollector(registry=registry)
     metrics = Metrics(registry, lambda: access.refusals)
     guard = authenticated(tokens, access.refused)
-    quarantine = Quarantine(work, clock)
+    quarantine = Quarantine(work, clock, limits)
     ingest = Ingest(ledger, quarantine, limits, metrics)
     entrance = Entrance(ingest.take, tokens, guard, limits, metrics)
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)
-        return answer(answers.refusal(error, error.quarantine), error.headers)
+        full = answers.FULL if error.full else None
+        return answer(answers.refusal(error, error.quarantine, full), error.headers)
 
     held = Router(
         "/v1/quarantine",
         guards=[guard],
-        route_handlers=holding.routes(quarantine, ingest),
+        route_handlers=holding.routes(quarantine, ingest, ledger, clock),
     )
     return Router(
         "/",

@@ -1,6 +1,7 @@
-"""Commands of the collector: see and replay what was refused."""
+"""Commands of the collector: see, replay and give up what was refused."""
 
 import asyncio
+import getpass
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from audit.clock import system_clock
 from audit.options import DATA, Data, Database, Open
+from collector import disposal
 from collector.ingest import Ingest
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -53,5 +55,25 @@ def _quarantine(opened: Open) -> typer.Typer:
                 quarantine.remove(id)
             typer.echo(answer.body.decode())
             raise typer.Exit(0 if whole else 1)
+
+    @app.command()
+    def discard(
+        id: Annotated[str, typer.Argument(help="Id of what is kept.")],
+        reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+        actor: Annotated[str, typer.Option(help="Who; default: the account running this.")] = "",
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        """Give up what is kept; who did it, why and how much it was stands in the ledger."""
+        with opened(data, database) as parts:
+            told = disposal.discard(
+                Quarantine(parts.store.work, system_clock),
+                parts.store.ledger,
+                id,
+                actor=actor or getpass.getuser(),
+                reason=reason,
+                clock=system_clock,
+            )
+            typer.echo(f"{told.id}: {told.items} items of {told.integration} discarded")
 
     return app

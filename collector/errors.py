@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from audit.errors import Conflict, Rejected
+from audit.errors import Busy, Conflict, Rejected
 
 
 class CollectorError(Rejected):
     """Base of all refusals; `headers` are what the answer must carry besides the problem.
 
     `kept`: a body that is refused so goes to quarantine, because a replay may yet accept it;
-    `quarantine` is then its id there.
+    `quarantine` is then its id there, or `full` says that there was no room for it.
     """
 
     status: ClassVar[int] = 400
@@ -24,6 +24,17 @@ class CollectorError(Rejected):
     headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     kept: ClassVar[bool] = False
     quarantine: str | None = None
+    full: bool = False
+
+
+class Full(Busy):
+    """The share of an integration in quarantine is full: what is refused now cannot be kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the quarantine of this integration is full: have what is in it replayed or discarded",
+            retry_after=60,
+        )
 
 
 class Malformed(CollectorError):

@@ -1,6 +1,7 @@
-"""The routes of quarantine: what was refused, and taking it once more.
+"""The routes of quarantine: what was refused, taking it once more, and giving it up.
 
-Decides who sees and replays whose refusals; contents are never shown, only replayed.
+Decides who sees and replays whose refusals, and that only a person who may replay all of them gives
+one up; contents are never shown, only replayed.
 """
 
 import asyncio
@@ -9,24 +10,32 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from litestar.response.base import ASGIResponse
 
+from audit.clock import Clock
 from audit.problems import documented
 from audit.roles import Principal, decide, require
 from collector import openapi
+from collector.disposal import Appends, discard
 from collector.entrance import Json
 from collector.errors import CollectorError
 from collector.ingest import Ingest
-from collector.quarantine import Quarantine, Summary
+from collector.quarantine import ID_PATTERN, Quarantine, Summary
 
 _ACTION = "replay_quarantine"
 _OWN = "own"
 
 Asked = Request[Principal, Any, Any]
-Id = Annotated[str, Parameter(pattern="^[0-9a-f]{16}$", description="Id of what is kept")]
+Id = Annotated[str, Parameter(pattern=ID_PATTERN, description="Id of what is kept")]
 After = Annotated[str, Parameter(max_length=64, description="`next` of the page before")]
 Limit = Annotated[int, Parameter(ge=1, le=200, description="Most items of the page")]
+
+
+class Discard(msgspec.Struct, frozen=True):
+    """Why what is kept is wanted no more."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -36,7 +45,9 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def routes(quarantine: Quarantine, ingest: Ingest) -> list[HTTPRouteHandler]:
+def routes(
+    quarantine: Quarantine, ingest: Ingest, ledger: Appends, clock: Clock
+) -> list[HTTPRouteHandler]:
     """The routes; they want a guard that sets the principal."""
 
     @get(
@@ -69,7 +80,27 @@ def routes(quarantine: Quarantine, ingest: Ingest) -> list[HTTPRouteHandler]:
             await asyncio.to_thread(quarantine.remove, id)
         return Json(answer)
 
-    return [listed, replay]
+    @post(
+        "/{id:str}/discard",
+        status_code=200,
+        operation_id="discard_quarantine",
+        summary="Give up what was refused; who, why and how much stands on the ledger",
+        tags=["Quarantine"],
+        responses=documented(400, 404, 413),
+    )
+    async def discarded(request: Asked, id: Id, data: JSONBody[Discard]) -> Summary:
+        require(request.user, _ACTION, accept=("allow",))
+        return await asyncio.to_thread(
+            discard,
+            quarantine,
+            ledger,
+            id,
+            actor=request.user.actor,
+            reason=data.reason,
+            clock=clock,
+        )
+
+    return [listed, replay, discarded]
 
 
 def _scope(principal: Principal, accept: tuple[str, ...]) -> str | None:

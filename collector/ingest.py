@@ -15,7 +15,7 @@ from audit.group import Appended
 from collector import answers
 from collector.answers import Batch, RejectedItem
 from collector.delivery import Delivery, Reading, Refusal, producer_id, read, read_each
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Full
 from collector.limits import Limits
 from collector.metrics import Metrics
 from collector.quarantine import Kept, Quarantine
@@ -82,7 +82,10 @@ class Ingest:
             return await self._take_one(delivery, reading)
         except CollectorError as error:
             if error.kept:
-                error.quarantine = await _beside(self._quarantine.keep, *_reason(error), [delivery])
+                error.quarantine = await _beside(self._parcel, _reason(error), [delivery])
+                if error.quarantine is None:
+                    error.full = True
+                    self._metrics.not_kept(delivery.integration)
             raise
 
     async def replay(self, kept: Kept) -> tuple[Answer, bool]:
@@ -140,10 +143,13 @@ class Ingest:
             conflicts = len(found)
             reading.refusals.extend(found)
             reading.refusals.sort(key=lambda each: each.position)
-        ids: dict[Reason, str] = {}
+        ids: dict[Reason, str | None] = {}
         if reading.refusals and keep:
             ids = await _beside(self._keep, delivery, reading)
         rejected = await _beside(_rejected, reading, ids) if reading.refusals else []
+        full = sum(each.problem.not_kept == answers.FULL for each in rejected)
+        if full:
+            self._metrics.not_kept(delivery.integration, full)
         duplicates = len(appended) - len(fresh) - conflicts
         self._count(delivery, len(fresh), duplicates, conflicts, len(rejected) - conflicts)
         size = appended[-1].tree_size if appended else await _beside(self._size)
@@ -160,17 +166,27 @@ class Ingest:
     def _size(self) -> int:
         return int(self._ledger.checkpoint().split(b"\n", 2)[1])
 
-    def _keep(self, delivery: Delivery, reading: Reading) -> dict[Reason, str]:
-        """Seal the refused items, one parcel for each reason; returns the id of each."""
+    def _keep(self, delivery: Delivery, reading: Reading) -> dict[Reason, str | None]:
+        """Seal the refused items, one parcel for each reason; returns the id of each.
+
+        None stands for a parcel that found no room.
+        """
         parcels: dict[Reason, list[Delivery]] = {}
         for position, error in reading.refusals:
+            if not error.kept:
+                continue
             reason = _reason(error)
             if reason not in parcels and len(parcels) >= _REASONS:
                 reason = _SEVERAL
             parcels.setdefault(reason, []).append(delivery.item(reading.items[position]))
-        return {
-            reason: self._quarantine.keep(*reason, parcel) for reason, parcel in parcels.items()
-        }
+        return {reason: self._parcel(reason, parcel) for reason, parcel in parcels.items()}
+
+    def _parcel(self, reason: Reason, deliveries: Sequence[Delivery]) -> str | None:
+        """The id under which these are kept; None where there is no room: the sender is told."""
+        try:
+            return self._quarantine.keep(*reason, deliveries)
+        except Full:
+            return None
 
     def _count(
         self, delivery: Delivery, accepted: int, duplicates: int, conflicts: int, rejected: int
@@ -193,15 +209,19 @@ def _reason(error: CollectorError) -> Reason:
     return str(error), error.field, error.remedy
 
 
-def _rejected(reading: Reading, ids: dict[Reason, str]) -> list[RejectedItem]:
+def _rejected(reading: Reading, ids: dict[Reason, str | None]) -> list[RejectedItem]:
     return [
-        RejectedItem(
-            position,
-            producer_id(reading.items[position]),
-            answers.refusal(error, ids.get(_reason(error), ids.get(_SEVERAL))),
-        )
+        RejectedItem(position, producer_id(reading.items[position]), _told(error, ids))
         for position, error in reading.refusals
     ]
+
+
+def _told(error: CollectorError, ids: dict[Reason, str | None]) -> answers.Refused:
+    reason = _reason(error)
+    if reason not in ids:
+        reason = _SEVERAL
+    full = reason in ids and ids[reason] is None
+    return answers.refusal(error, ids.get(reason), answers.FULL if full else None)
 
 
 async def _beside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

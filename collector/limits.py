@@ -33,3 +33,9 @@ class Limits(BaseSettings):
     """Bytes of all bodies that one process holds at a time; beyond it, 503."""
     waiting_events: int = Field(default=20_000, ge=1)
     """Events of one integration that wait for the ledger at a time; beyond it, 429."""
+    quarantine_parcels: int = Field(default=10_000, ge=0)
+    """Refusals of one integration that are kept at a time; beyond it, they are told as not kept."""
+    quarantine_bytes: int = Field(default=64 * MIB, ge=0)
+    """Bytes of them as they are stored."""
+    quarantine_days: int = Field(default=30, ge=1, le=3_650)
+    """Days after which what is still kept is given up; counts of it stand on the ledger."""

@@ -31,6 +31,7 @@ class Metrics(Collector):
         self._strangers = strangers
         self._fates: Counter[tuple[str, str, str]] = Counter()
         self._refused: Counter[int] = Counter()
+        self._not_kept: Counter[str] = Counter()
         self._durations: defaultdict[str, list[int]] = defaultdict(_no_durations)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._body_bytes = 0
@@ -52,6 +53,10 @@ class Metrics(Collector):
         """Count a request that was refused as a whole."""
         self._refused[status] += 1
 
+    def not_kept(self, integration: str, count: int = 1) -> None:
+        """Count refused items for which quarantine had no room."""
+        self._not_kept[integration] += count
+
     def collect(self) -> Iterator[Metric]:
         """What a scrape shows."""
         events = CounterMetricFamily(
@@ -70,6 +75,14 @@ class Metrics(Collector):
         for status, count in self._refused.items():
             refused.add_metric([str(status)], count)
         yield refused
+        full = CounterMetricFamily(
+            "modelwitness_quarantine_not_kept",
+            "Refused items that were not kept because the integration's share was full",
+            labels=["integration"],
+        )
+        for integration, count in self._not_kept.items():
+            full.add_metric([integration], count)
+        yield full
         yield CounterMetricFamily(
             "modelwitness_refused_strangers",
             "Requests to any address that carried no valid token",

@@ -1,23 +1,33 @@
 """Quarantine: what was refused, sealed, until it is replayed or removed.
 
-Decides what is kept of a refusal and who sees which. Hides how it is stored: one work item of
-kind "quarantine" for all items of one request that were refused for the same reason, so that a
-thousand items with one mistake cost one commit. Ids are times, so lists are oldest first.
+Decides what is kept of a refusal, how much of one integration, and who sees which. Hides how it is
+stored: one work item of kind "quarantine" (a parcel) for all items of one request that were refused
+for the same reason, so that a thousand items with one mistake cost one commit. Ids begin with the
+time, so lists are oldest first, and end with a digest of the integration, so that its share can be
+measured. When the share is full nothing is given up for what is new: what is new is not kept, and
+its sender is told. What leaves unaccepted is decided in `disposal`.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from threading import Lock
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from audit.errors import NotFound
 from audit.events import rfc3339
 from collector.delivery import Delivery
+from collector.errors import Full
+from collector.limits import Limits
 
 KIND = "quarantine"
+ID_PATTERN = "^([0-9a-f]{16}|[0-9a-f]{24})$"
+"""Ids of 16 were given by earlier versions."""
+_LAG_US = 1_000_000
+"""How long a measured share is believed, what this process adds to it included."""
+DAY_US = 86_400_000_000
 _PAGE = 16
 """Bodies read at a time for a list: they may be large."""
 _SCANNED = 1024
@@ -69,21 +79,39 @@ class KeepsWork(Protocol):
     def get(self, kind: str, key: str) -> Item | None: ...
     def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[Item]: ...
     def done(self, kind: str, key: str) -> None: ...
+    def usage(self, kind: str, suffix: str) -> tuple[int, int]: ...
+
+
+class _Share(NamedTuple):
+    """What one integration has in quarantine, as it was measured at `read_us`."""
+
+    parcels: int
+    bytes: int
+    read_us: int
 
 
 class Quarantine:
-    """Keeps, lists and gives back refused deliveries; safe to share between threads."""
+    """Keeps, lists and gives back refused deliveries; safe to share between threads.
 
-    def __init__(self, work: KeepsWork, clock: Callable[[], int]) -> None:
+    The share of an integration in `limits` may be exceeded by what several threads or processes
+    keep at the same moment.
+    """
+
+    def __init__(
+        self, work: KeepsWork, clock: Callable[[], int], limits: Limits | None = None
+    ) -> None:
         self._work = work
         self._clock = clock
+        self._limits = limits or Limits()
         self._recent: OrderedDict[bytes, str] = OrderedDict()
+        self._shares: dict[str, _Share] = {}
         self._lock = Lock()
 
     def keep(self, reason: str, field: str, remedy: str, deliveries: Sequence[Delivery]) -> str:
         """Seal deliveries that were refused for one reason, durably; returns their id.
 
-        What was refused before, and is still kept, is not stored a second time.
+        Raises `Full` where the share of the integration has no room for them. What was refused
+        before, and is still kept, is not stored a second time.
         """
         digest = _digest(deliveries)
         with self._lock:
@@ -93,19 +121,37 @@ class Quarantine:
         now = self._clock()
         kept = Kept(deliveries[0].integration, now, reason, field, remedy, tuple(deliveries))
         body = msgspec.msgpack.encode(kept)
+        suffix = _suffix(kept.integration)
+        if not self._has_room(suffix, len(body), now):
+            raise Full
         at = now
-        while not self._work.put(KIND, _key(at), body):
+        while not self._work.put(
+            KIND, _key(at, suffix), body, due_us=expiry_us(kept, self._limits)
+        ):
             at += 1  # another process took this microsecond
         with self._lock:
-            self._recent[digest] = _key(at)
+            share = self._shares[suffix]
+            self._shares[suffix] = _Share(share.parcels + 1, share.bytes + len(body), share.read_us)
+            self._recent[digest] = _key(at, suffix)
             while len(self._recent) > _REMEMBERED:
                 self._recent.popitem(last=False)
-        return _key(at)
+        return _key(at, suffix)
+
+    def _has_room(self, suffix: str, more: int, now_us: int) -> bool:
+        share = self._shares.get(suffix)
+        if share is None or not share.read_us <= now_us < share.read_us + _LAG_US:
+            share = _Share(*self._work.usage(KIND, suffix), now_us)
+            with self._lock:
+                self._shares[suffix] = share
+        return (
+            share.parcels < self._limits.quarantine_parcels
+            and share.bytes + more <= self._limits.quarantine_bytes
+        )
 
     def get(self, id: str, integration: str | None = None) -> Kept:
         """What is kept under an id; `NotFound` when nothing is, or another's than `integration`."""
         item = self._work.get(KIND, id)
-        kept = None if item is None else _kept(item.body)
+        kept = None if item is None else kept_of(item.body)
         if kept is None or integration not in {None, kept.integration}:
             raise NotFound("nothing is kept in quarantine under this id")
         return kept
@@ -123,9 +169,9 @@ class Quarantine:
             page = self._work.list(KIND, after, _PAGE)
             for item in page:
                 after = item.key
-                kept = _kept(item.body)
+                kept = kept_of(item.body)
                 if integration in {None, kept.integration}:
-                    found.append(_summary(item.key, kept))
+                    found.append(summary_of(item.key, kept))
                     if len(found) == limit:
                         return found, after
             if len(page) < _PAGE:
@@ -137,11 +183,21 @@ class Quarantine:
         self._work.done(KIND, id)
 
 
-def _key(at_us: int) -> str:
-    return f"{at_us:016x}"
+def expiry_us(kept: Kept, limits: Limits) -> int:
+    """When it is given up."""
+    return kept.received_us + limits.quarantine_days * DAY_US
 
 
-def _summary(id: str, kept: Kept) -> Summary:
+def _key(at_us: int, suffix: str) -> str:
+    return f"{at_us:016x}{suffix}"
+
+
+def _suffix(integration: str) -> str:
+    return blake2b(integration.encode(), digest_size=4).hexdigest()
+
+
+def summary_of(id: str, kept: Kept) -> Summary:
+    """What is told of it."""
     return Summary(
         id=id,
         integration=kept.integration,
@@ -154,7 +210,8 @@ def _summary(id: str, kept: Kept) -> Summary:
     )
 
 
-def _kept(body: bytes) -> Kept:
+def kept_of(body: bytes) -> Kept:
+    """What a work item holds."""
     return _decode_kept(body)
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -207,9 +207,11 @@ def run_schedule(
     clock: Clock = system_clock,
     random: Random = os.urandom,
     environment: Mapping[str, str] | None = None,
+    chores: Sequence[Callable[[], object]] = (),
 ) -> None:
     """Judge and deliver until `stop` is set; what is under way is finished first.
 
+    `chores` are done now and once an hour; those of other packages come from the composition root.
     Raises `Broken` where the ledger stopped before: a new process has to go on.
     """
     judges = Judges(settings.workers)
@@ -233,6 +235,8 @@ def run_schedule(
         scheduler.judge_due, "interval", (stop,), seconds=settings.tick, next_run_time=now
     )
     timer.add_job(scheduler.deliver_due, "interval", seconds=settings.tick, next_run_time=now)
+    for chore in chores:
+        timer.add_job(chore, "interval", hours=1, next_run_time=now)
     # A judgement may outlast its interval; that is no event worth a warning each time.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     store.ledger.when_broken(stop.set)

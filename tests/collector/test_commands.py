@@ -63,6 +63,17 @@ def test_a_replay_that_is_refused_again_ends_with_the_reason(
     assert kept in CliRunner().invoke(app, ["quarantine", "list", "--integration", "web"]).output
 
 
+def test_what_is_wanted_no_more_is_discarded_with_a_reason(house: House, app: typer.Typer) -> None:
+    kept = _keep(house, b'{"id":"p"}')
+    words = ["quarantine", "discard", kept, "--actor", "ann"]
+    assert CliRunner().invoke(app, words).exit_code == 2  # no reason
+    discarded = CliRunner().invoke(app, [*words, "--reason", "a test of the sender's"])
+    assert discarded.output == f"{kept}: 1 items of web discarded\n"
+    assert CliRunner().invoke(app, ["quarantine", "list"]).output == ""
+    [told] = house.bodies("QuarantineDiscarded")
+    assert (told["actor"], told["reason"]) == ("ann", "a test of the sender's")
+
+
 def test_limits_come_from_the_environment_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELWITNESS_INGEST_ITEMS", "7")
     limits = Limits()

@@ -147,11 +147,22 @@ _TABLE: Mapping[str, Mapping[str, Grant]] = {
         AUDIT: _yes,
         REGULATOR: _yes,
     },
+    # Where its own events stand, for whoever sent them: did it arrive?
+    "read_receipts": {INTEGRATION: Grant("allow", "own"), RETRAINER: Grant("allow", "own")},
     # What a retrainer tells about the case it works on: taken over, candidate registered.
     "report_retraining": {RETRAINER: _yes},
 }
 
 ACTIONS = tuple(_TABLE)
+ENFORCED: Mapping[str, str] = MappingProxyType(
+    {
+        "append": "own_versions",
+        "search_metadata": "scope",
+        "replay_quarantine": "own",
+        "read_receipts": "own",
+    }
+)
+"""The conditions that routes enforce, by action: there a conditional cell opens something."""
 MATRIX: Mapping[tuple[str, str], Grant] = MappingProxyType(
     {(action, role): row.get(role, _no) for action, row in _TABLE.items() for role in ROLES}
 )
@@ -172,6 +183,17 @@ def decide(principal: Principal, action: str, within: str = "") -> str:
         if cell.within in {"", within}
     }
     return next(each for each in DECISIONS if each in found or each == "deny")
+
+
+def told(principal: Principal, action: str) -> str:
+    """The decision as its principal should read it: within a condition that routes enforce, an
+    `allow` is told as that condition ("own"), since it is neither all nor nothing."""
+    decision = decide(principal, action)
+    within = ENFORCED.get(action, "")
+    if decision != "deny" or not within or (within == "scope" and principal.integration is None):
+        return decision
+    decision = decide(principal, action, within)
+    return within if decision == "allow" else decision
 
 
 def require(

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from litestar import Router
 
 from audit.access import Access
-from audit.api import entries, log, metrics, registry, searching, session, traces
+from audit.api import entries, log, metrics, receipts, registry, searching, session, traces
 from audit.api.authentication import authenticated
 from audit.api.reads import Reads
 from audit.clock import Clock
@@ -18,7 +18,7 @@ from audit.tokens import Tokens
 
 __all__ = ["authenticated", "router"]
 
-_SUBJECTS = (session, log, registry, metrics, searching, entries, traces)
+_SUBJECTS = (session, log, registry, metrics, searching, receipts, entries, traces)
 
 
 def router(store: Store, tokens: Tokens, access: Access, clock: Clock) -> Router:

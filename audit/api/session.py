@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from audit import signin
 from audit.api.reads import OPEN, Asked, Reads
 from audit.problems import documented
-from audit.roles import ACTIONS, decide
+from audit.roles import ACTIONS, told
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -59,9 +59,10 @@ def routes(_: Reads) -> Sequence[HTTPRouteHandler]:
         tags=["session"],
     )
     def me(request: Asked) -> Me:
-        """Decisions are allow, second, break_glass, request, metadata or deny."""
+        """Decisions are allow, second, break_glass, request, metadata or deny; own, own_versions
+        and scope allow it for what is the principal's own, for releases, for its integration."""
         principal = request.user
-        can = {action: decide(principal, action) for action in ACTIONS}
+        can = {action: told(principal, action) for action in ACTIONS}
         return Me(principal.actor, list(principal.roles), principal.integration, can)
 
     return [me]

@@ -55,7 +55,7 @@ def test_each_cell_decides_as_agreed(action: str, role: str, mark: str, conditio
 
 
 def test_the_agreed_table_has_every_action_but_the_service_identities_own() -> None:
-    assert {action for action, *_ in CELLS} == set(ACTIONS) - {"report_retraining"}
+    assert {action for action, *_ in CELLS} == set(ACTIONS) - {"report_retraining", "read_receipts"}
 
 
 def test_service_identities_do_only_their_own_work() -> None:
@@ -68,6 +68,7 @@ def test_service_identities_do_only_their_own_work() -> None:
     assert granted == {
         ("append", "retrainer"),
         ("labelled_export", "retrainer"),
+        ("read_receipts", "retrainer"),
         ("report_retraining", "retrainer"),
     }
 

@@ -28,10 +28,12 @@ from collector import answers, health, holding, openapi
 from collector.delivery import CLOUDEVENTS, NATIVE
 from collector.entrance import Entrance
 from collector.errors import CollectorError
+from collector.held import Held
 from collector.ingest import Ingest
 from collector.limits import Limits
 from collector.metrics import Metrics
 from collector.quarantine import Quarantine
+from collector.share import Share
 
 
 def router(
@@ -55,8 +57,8 @@ def router(
     metrics = Metrics(registry, lambda: access.refusals)
     guard = authenticated(tokens, access.refused)
     quarantine = Quarantine(work, clock, limits)
-    ingest = Ingest(ledger, quarantine, limits, metrics)
-    entrance = Entrance(ingest.take, tokens, guard, limits, metrics)
+    ingest = Ingest(ledger, quarantine, limits, metrics, Share(limits))
+    entrance = Entrance(ingest.take, tokens, guard, Held(limits, metrics), metrics)
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)

@@ -14,6 +14,7 @@ from collector.ingest import Ingest
 from collector.limits import Limits
 from collector.metrics import Metrics
 from collector.quarantine import Quarantine
+from collector.share import Share
 
 
 def add_to(app: typer.Typer, opened: Open) -> None:
@@ -49,7 +50,8 @@ def _quarantine(opened: Open) -> typer.Typer:
         with opened(data, database) as parts:
             quarantine = Quarantine(parts.store.work, system_clock)
             metrics = Metrics(CollectorRegistry(), lambda: 0)  # no door, no strangers
-            ingest = Ingest(parts.store.ledger, quarantine, Limits(), metrics)
+            limits = Limits()
+            ingest = Ingest(parts.store.ledger, quarantine, limits, metrics, Share(limits))
             answer, whole = asyncio.run(ingest.replay(quarantine.get(id)))
             if whole:
                 quarantine.remove(id)

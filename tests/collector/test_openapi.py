@@ -153,5 +153,5 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         # It is no test if everything is refused at the door.
         assert seen[path] & {200, 201}, path
         assert seen[path] & {400, 422}, path
-    assert len(seen) == len(INGEST) + 2
+    assert len(seen) == len(INGEST) + 3
     assert assert_all_can_be_read(house) > len(INGEST)

@@ -96,9 +96,9 @@ def expire(
 def _expired(over: dict[str, Kept], limits: Limits, now_us: int) -> Event:
     parcels: Counter[str] = Counter()
     items: Counter[str] = Counter()
-    for kept in over.values():
+    for id, kept in over.items():
         parcels[kept.integration] += 1
-        items[kept.integration] += len(kept.deliveries)
+        items[kept.integration] += summary_of(id, kept).items
     body = {
         "id": sha256("\n".join(sorted(over)).encode()).hexdigest(),
         "time": rfc3339(now_us),

@@ -99,7 +99,19 @@ class Reader:
     verified: bool = True
 
     def read(self, parts: Iterable[bytes], changes: Callable[[bytes], Iterable[Change]]) -> Adapted:
-        """Return the events of all parts; a part that cannot be read is refused by itself."""
+        """Return the events of all parts; a part that cannot be read is refused by itself.
+
+        Raises `CollectorError` where the one part of a message cannot be read: the message is then
+        kept whole, with its headers, and the sender gets the status `unreadable`.
+        """
+        listed = list(parts)
+        made = self.each(listed, changes)
+        if len(listed) == 1 and made.refused:
+            raise made.refused[0].error
+        return made
+
+    def each(self, parts: Iterable[bytes], changes: Callable[[bytes], Iterable[Change]]) -> Adapted:
+        """Return the events of all parts, and each part that cannot be read; raises nothing."""
         events: list[Event] = []
         refused: list[Refused] = []
         unrelated = 0

@@ -29,6 +29,7 @@ from collector.adapters import (
     zendesk,
 )
 from collector.adapters.wire import Adapter
+from collector.mapping import adapter as mapping
 
 _KNOWN: tuple[Adapter, ...] = (
     # one line for each module, in order: `*salesforce.ADAPTERS,` or `zendesk.ADAPTER,`
@@ -39,6 +40,7 @@ _KNOWN: tuple[Adapter, ...] = (
     freshdesk.ADAPTER,
     hubspot.ADAPTER,
     kserve.ADAPTER,
+    *mapping.ADAPTERS,
     *netsuite.ADAPTERS,
     oip.ADAPTER,
     oracle.ADAPTER,

@@ -1,4 +1,4 @@
-"""SAP S/4HANA through Event Mesh: structured CloudEvents, and the handshake before them.
+"""SAP S/4HANA through Event Mesh: structured CloudEvents.
 
 Decides what an event tells. A standard event carries the record's key and nothing else: then it
 says that something changed and not what, and is refused with the remedy, to be read back. Events
@@ -9,8 +9,8 @@ snapshots; `sent_on` for events that are raised on one change alone).
      "source": "/default/sap.s4.beh/244572008", "id", "time",
      "data": {"BusinessPartner": "1000667"}}
 
-The topic stands in header `x-address`, as `topic:…`. The handshake is an OPTIONS request with
-`WebHook-Request-Origin`; Event Mesh repeats what is not answered 2xx.
+The topic stands in header `x-address`, as `topic:…`. Event Mesh repeats what is not answered 2xx.
+Its handshake (OPTIONS) is answered at the entrance, for the `origins` of the declaration.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from collector import cloudevents
 from collector.adapters import changes, times
 from collector.adapters.changes import Change, Reader, sent_on
 from collector.adapters.texts import object_of, parts_of
-from collector.adapters.wire import Adapted, Adapter, Message, Reply
+from collector.adapters.wire import Adapted, Adapter, Message
 from collector.errors import Invalid
 from collector.integrations.declaration import Declared
 
@@ -27,18 +27,10 @@ _CREATED = frozenset({"Created", "Create"})
 
 
 def read(message: Message, declared: Declared) -> Adapted:
-    """Read one event, or answer the handshake; see `Adapter`."""
-    if message.method == "OPTIONS":
-        return Adapted(reply=_handshake(message))
+    """Read one event; see `Adapter`."""
     topic = (message.header("x-address") or "").removeprefix("topic:")
     reader = Reader("sap", declared)
     return reader.read(parts_of(message.unpacked), lambda raw: _changes(raw, topic, declared))
-
-
-def _handshake(message: Message) -> Reply:
-    origin = message.header("webhook-request-origin") or ""
-    permitted = (("webhook-allowed-origin", origin),) if origin else ()
-    return Reply(200, headers=(*permitted, ("webhook-allowed-rate", "*"), ("allow", "POST")))
 
 
 def _changes(raw: bytes, topic: str, declared: Declared) -> Iterator[Change]:

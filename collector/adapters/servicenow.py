@@ -53,10 +53,13 @@ def read_results(message: Message, declared: Declared) -> Adapted:
     """Read rows of predictor results; see `Adapter`."""
     events: list[Event] = []
     refused: list[Refused] = []
-    for raw in _rows(message.unpacked):
+    rows = list(_rows(message.unpacked))
+    for raw in rows:
         try:
             events.extend(_result(_plain(object_of(raw)), declared))
         except CollectorError as error:
+            if len(rows) == 1:
+                raise
             refused.append(Refused(raw, error))
     return Adapted(events=events, refused=refused)
 

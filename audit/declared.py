@@ -139,6 +139,10 @@ class Section:
         """The raw value of `key`, None where it is absent or null."""
         return self._values.get(key)
 
+    def has(self, key: str) -> bool:
+        """Whether `key` stands there, even with nothing."""
+        return key in self._values
+
     def required(self, key: str, remedy: str) -> object:
         value = self.take(key)
         if value is None:

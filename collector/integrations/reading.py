@@ -18,6 +18,7 @@ from collector.adapters.wire import Adapter
 from collector.integrations.declaration import Credential, Declared, Outcome, Record
 from collector.integrations.proof import ADDRESSES, EVERYWHERE, Verifier
 from collector.integrations.secrets import REFERENCE, REMEDY
+from collector.mapping.language import mapping_of
 
 MAPPING: Final = "mapping"
 """The adapter whose wire format stands in the declaration itself."""
@@ -170,6 +171,7 @@ def _mapping(top: Section, adapter: Adapter) -> Mapping[str, Any] | None:
         raise BadDeclaration("mapping", "belongs to adapter mapping", "leave it out")
     if found is None:
         return None
+    mapping_of(found, MAPPING)  # refuses what cannot work, before anything is logged with it
     return dict(Section(found, "mapping").items())
 
 

@@ -24,6 +24,7 @@ from rich.console import Console
 import audit.commands
 import collector.commands
 import collector.demonstration
+import collector.mapping.commands
 import collector.streams.commands
 import drift.commands
 from audit.access import Access
@@ -376,6 +377,7 @@ def applied(parts: Parts, path: Path) -> None:
 collector.demonstration.add_to(app, opened, running, applied, signin_address)
 audit.commands.add_to(app, opened, projections)
 collector.commands.add_to(app, opened)
+collector.mapping.commands.add_to(app)
 collector.streams.commands.add_to(app, opened, ledger_apart)
 drift.commands.add_to(app, opened)
 

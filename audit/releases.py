@@ -40,13 +40,24 @@ def believed(
 
 def told(rows: Iterable[Released], counts: Believed) -> dict[tuple[str, str], list[Released]]:
     """What is told of each (model, version): first the newest release that counts, if there is
-    one; then what others said, newest first, marked unverified."""
+    one, with what older ones that count say beside it (a registry knows the run, a feature store
+    the features); then what others said, newest first, marked unverified."""
     found: dict[tuple[str, str], list[Released]] = {}
     others: dict[tuple[str, str], list[Released]] = {}
     for row in sorted(rows, key=lambda each: each.index, reverse=True):
         key = (row.model, row.version)
         if not counts(row):
             others.setdefault(key, []).append(msgspec.structs.replace(row, unverified=True))
+        elif key in found:
+            newer = found[key][0]
+            found[key] = [
+                msgspec.structs.replace(
+                    newer,
+                    lineage=row.lineage | newer.lineage,
+                    case=newer.case or row.case,
+                    metrics=row.metrics | newer.metrics,
+                )
+            ]
         else:
-            found.setdefault(key, [row])
+            found[key] = [row]
     return {key: found.get(key, []) + others.get(key, []) for key in found | others}

@@ -4,7 +4,8 @@
     partial   200  with partial_success: how many were rejected, and why the first was
     failure   4xx, 5xx  google.rpc.Status: code, message
 
-An exporter repeats a request after 429, 502, 503 and 504 only, after the seconds of Retry-After.
+An exporter repeats a request after 429, 502, 503 and 504 only, after the seconds of Retry-After,
+which whoever knows them adds.
 Hides that both messages are written by hand: they have two fields each.
 """
 
@@ -16,7 +17,6 @@ from collector.otlp.records import Signal
 from collector.otlp.varint import written
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-_RETRY = {429: "1", 503: "2"}
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 408: 4, 409: 6, 413: 3, 415: 3, 422: 3, 429: 8, 503: 14}
 """Statuses of HTTP as codes of google.rpc; the rest are internal (13) or unknown (2)."""
 _REJECTED = {Signal.TRACES: "rejectedSpans", Signal.LOGS: "rejectedLogRecords"}
@@ -60,10 +60,7 @@ def failing(message: Message, status: int, title: str) -> Reply:
         body = _encode({"code": code, "message": title})
     else:
         body = b"\x08" + written(code) + _text(title)
-    headers: tuple[tuple[str, str], ...] = (("content-type", media),)
-    if status in _RETRY:
-        headers += (("retry-after", _RETRY[status]),)
-    return Reply(status, body, headers)
+    return Reply(status, body, (("content-type", media),))
 
 
 def _text(value: str) -> bytes:

@@ -41,3 +41,12 @@ def test_what_only_strangers_said_is_told_as_unverified() -> None:
     found = told([release("rival", 3), release("web", 1, version="2")], COUNTS)
     assert [each.unverified for each in found["credit", "1"]] == [True]
     assert [each.unverified for each in found["credit", "2"]] == [False]
+
+
+def test_sources_that_are_believed_add_up_and_the_newest_word_wins() -> None:
+    run = Released("credit", "1", 1, "2013-01-01T00:00:00Z", "web", {"training_run": "r-1"}, "c-1")
+    named = {"feature_set": "loans@1", "training_run": "r-2"}
+    features = Released("credit", "1", 2, "2013-01-01T00:00:00Z", "registry", named)
+    [found] = told([run, features], COUNTS)["credit", "1"]
+    assert found.lineage == named
+    assert (found.index, found.case) == (2, "c-1")

@@ -111,9 +111,8 @@ class NatsServer(Broker):
     name = "nats"
 
     def command(self) -> list[str | Path]:
-        return [
-            "nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder / "js",
-        ]  # fmt: skip
+        where = ["-a", "127.0.0.1", "-p", str(self.port)]
+        return ["nats-server", *where, "-js", "-sd", self.folder / "jetstream"]
 
     def ready(self) -> bool:
         return self.answers(b"CONNECT {}\r\nPING\r\n", b"INFO ")
@@ -148,9 +147,9 @@ class RabbitServer(Broker):
         }
 
     def command(self) -> list[str | Path]:
-        # Whoever starts first starts the mapper; RabbitMQ itself would leave one behind as a daemon.
-        mapper = f"epmd -address 127.0.0.1 -port {self._mapper_port} & exec {self.scripts}/rabbitmq-server"
-        return ["/bin/sh", "-c", mapper]
+        # The mapper is ours: one that RabbitMQ starts would stay behind as a daemon.
+        mapper = f"epmd -address 127.0.0.1 -port {self._mapper_port}"
+        return ["/bin/sh", "-c", f"{mapper} & exec {self.scripts}/rabbitmq-server"]
 
     def ready(self) -> bool:
         return self.answers(b"AMQP\x00\x00\x09\x01", b"RabbitMQ")

@@ -68,7 +68,8 @@ class Consumer:
     async def _keep(self, stream: Stream, counts: Counts) -> None:
         standing: Standing | None = None
         if stream.broker != "kafka" and stream.ordered:
-            standing = Standing(self._work, f"stream {stream.name} {stream.group}", self._name)
+            lease = f"stream {stream.name} {stream.group}"
+            standing = Standing(self._work, lease, self._name, stream.session_seconds)
         pause = _SHORTEST
         while not self._stopping.is_set():
             if standing is not None and not await standing.renew():

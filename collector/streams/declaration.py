@@ -15,7 +15,7 @@ resolves them.
     content_type: application/json # where a message names none
     batch: 1000                    # most messages that are logged in one commit
     ordered: true                  # but for Kafka: one consumer of the group reads, others stand by
-    session: 10s                   # Kafka: silence after which a consumer has lost its partitions
+    session: 10s                   # silence after which another consumer takes a reader's place
     field: data                    # Redis: the field of an entry that is the body
     security:
       tls: true
@@ -43,7 +43,6 @@ _KEYS: Final = (
     "kind", "name", "broker", "address", "topics", "group", "integration", "format",
     "content_type", "batch", "ordered", "session", "field", "security",
 )  # fmt: skip
-_ONLY: Final = {"session": "kafka", "field": "redis"}
 _reference = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
 _BY_REFERENCE: Final = 'write "env:NAME" or "file:PATH"; the value itself never stands in a file'
 
@@ -86,9 +85,8 @@ def parse(text: str, formats: Collection[str]) -> Stream:
     file = Section(load(text), "", *_KEYS)
     file.one_of("kind", ["stream"])
     broker = file.one_of("broker", BROKERS)
-    for key, owner in _ONLY.items():
-        if broker != owner and file.take(key) is not None:
-            raise BadDeclaration(key, f"belongs to {owner}", f"leave it out for {broker}")
+    if broker != "redis" and file.take("field") is not None:
+        raise BadDeclaration("field", "belongs to redis", f"leave it out for {broker}")
     if broker == "kafka" and file.take("ordered") is not None:
         raise BadDeclaration("ordered", "is always so in Kafka", "leave it out")
     session = file.duration("session", 10_000_000)
@@ -103,7 +101,7 @@ def parse(text: str, formats: Collection[str]) -> Stream:
         content_type=file.text("content_type", "") or "",
         batch=file.count("batch", 1, 10_000, 1_000),
         ordered=file.flag("ordered", True),
-        session_seconds=max(6, (session or 0) // 1_000_000),
+        session_seconds=max(1, (session or 0) // 1_000_000),
         field=file.text("field", "data") or "",
         security=_security(file, broker),
     )

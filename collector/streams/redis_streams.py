@@ -2,8 +2,10 @@
 
 Decides that a new group begins with the oldest entry, and that what a consumer left behind is
 taken first, in its order, before anything new: at once where one consumer reads at a time, else
-after it was idle for a minute. Entries have fields and no body: one field, `data` unless declared
-otherwise, is the body, the others are its headers.
+after it was idle for a minute. Redis takes an entry for delivered whose answer was lost with the
+connection, and never says so; whoever reads alone therefore compares what is pending with what is
+at hand, and begins anew where something is missing. Entries have fields and no body: one field,
+`data` unless declared otherwise, is the body, the others are its headers.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from collector.streams.security import addresses, credentials
 from collector.streams.source import GRACE_SECONDS, Away, Where, raw, whole
 
 _ABANDONED_MS = 60_000
+_LOOK_SECONDS = 2.0
+"""Between looks for pending entries while nothing comes."""
 _CONTENT_TYPE, _ENCODING = b"content-type", b"content-encoding"
 _errors = (RedisError, OSError, TimeoutError)
 
@@ -43,7 +47,9 @@ class RedisSource:
             log_level=logging.DEBUG,
         )
         self._subscribers = [self._subscribe(topic) for topic in stream.topics]
-        self._claiming: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._at_hand = asyncio.Lock()
+        self._lost = False
 
     async def open(self) -> None:
         try:
@@ -55,17 +61,17 @@ class RedisSource:
         except _errors as error:
             await self._broker.stop()
             raise Away(f"Redis: {type(error).__name__}") from error
-        if not self._stream.ordered:
-            self._claiming = asyncio.create_task(self._claim_on())
+        watch = self._look_on if self._stream.ordered else self._claim_on
+        self._watching = asyncio.create_task(watch())
 
     async def close(self) -> None:
-        if self._claiming is not None:
-            self._claiming.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         with suppress(*_errors):
             await self._broker.stop()
 
     def working(self) -> bool:
-        return all(each.running for each in self._subscribers)
+        return not self._lost and all(each.running for each in self._subscribers)
 
     def _subscribe(self, topic: str) -> Any:
         subscriber = self._broker.subscriber(
@@ -87,13 +93,22 @@ class RedisSource:
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         """One batch as FastStream read it."""
-        entries = zip(message["message_ids"], message["data"], strict=True)
-        await self._log(message["channel"], list(entries))
+        topic, entries = (
+            message["channel"],
+            list(zip(message["message_ids"], message["data"], strict=True)),
+        )
+        async with self._at_hand:
+            if self._stream.ordered and await self._oldest(topic) != entries[0][0]:
+                self._lost = True
+            if not self._lost:
+                await self._log(topic, entries)
 
     async def _log(self, topic: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         await self._where.deliver([self._carried(topic, *entry) for entry in entries])
-        with suppress(*_errors):  # what is not acknowledged comes again and is known by then
+        try:
             await self._client.xack(topic, self._stream.group, *(id for id, _ in entries))
+        except _errors:
+            self._lost = True  # they are claimed anew, and known by then
 
     async def _prepare(self, topic: str) -> None:
         try:
@@ -114,6 +129,27 @@ class RedisSource:
                 await self._log(topic, found)
             if start == b"0-0":
                 return
+
+    async def _oldest(self, topic: str) -> bytes | None:
+        """The oldest entry that was given to the group and not acknowledged; None if unknown."""
+        try:
+            found = await self._client.xpending(topic, self._stream.group)
+        except _errors:
+            return None
+        oldest: bytes | None = found["min"]
+        return oldest
+
+    async def _look_on(self) -> None:
+        """Notice entries that were lost while nothing else comes."""
+        before: dict[str, bytes | None] = {}
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            async with self._at_hand:
+                for topic in self._stream.topics:
+                    oldest = await self._oldest(topic)
+                    if oldest is not None and oldest == before.get(topic):
+                        self._lost = True
+                    before[topic] = oldest
 
     async def _claim_on(self) -> None:
         while True:

@@ -12,8 +12,6 @@ from typing import Protocol
 
 from audit.errors import Busy
 
-SECONDS = 15.0
-
 
 class Claims(Protocol):
     """The part of the work table that a lease needs."""
@@ -24,7 +22,7 @@ class Claims(Protocol):
 class Standing:
     """The lease on one stream of one group."""
 
-    def __init__(self, work: Claims, name: str, holder: str, seconds: float = SECONDS) -> None:
+    def __init__(self, work: Claims, name: str, holder: str, seconds: float) -> None:
         self._work = work
         self._name = name
         self._holder = holder

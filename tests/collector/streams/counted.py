@@ -1,0 +1,217 @@
+"""A counted stream through a consumer that is killed and a broker that is restarted.
+
+What is asked of every broker: at the end the ledger holds what was sent, nothing twice, each key
+in its order; what is no event is in quarantine with its bytes; and nothing is left to acknowledge.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import modelwitness
+from audit.clock import system_clock
+from collector.quarantine import Quarantine
+from tests.brokers import Broker
+from tests.collector.streams.wires import WIRES, Sent, Wire
+
+EVENTS, KEYS = 5_000, 20
+GROUP = "modelwitness"
+WAIT_SECONDS = 40
+POISON = [b"\xff\xfe no text at all", b'{"id": "half', b'{"id": "p", "time": "yesterday"}']
+
+
+def events(count: int, first: int = 0) -> list[Sent]:
+    """Predictions whose key and number within it stand in their inputs."""
+    return [_event(number) for number in range(first, first + count)]
+
+
+def _event(number: int) -> Sent:
+    key, place = f"k{number % KEYS}", number // KEYS
+    body = {
+        "id": f"e-{number}",
+        "time": "2026-01-01T00:00:00Z",
+        "model": {"name": "m", "version": "1"},
+        "inputs": {"key": key, "place": place},
+        "output": 1,
+    }
+    return Sent(key, json.dumps(body).encode())
+
+
+class Ledger:
+    """What the store of a test holds, looked at from beside the process that writes it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        with modelwitness.opened(data):
+            pass  # made now, so that consumers find it
+
+    def size(self) -> int:
+        """Committed entries."""
+        with modelwitness.opened(self.data) as parts:
+            return parts.store.reader.size()
+
+    @contextmanager
+    def watched(self) -> Iterator[Callable[[int], None]]:
+        """A function that waits until so many entries are committed."""
+        with modelwitness.opened(self.data) as parts:
+
+            def until(size: int) -> None:
+                wait_for(lambda: parts.store.reader.size() >= size, f"{size} entries")
+
+            yield until
+
+    def bodies(self) -> list[dict[str, object]]:
+        """All predictions in the order of the ledger."""
+        with modelwitness.opened(self.data) as parts:
+            reader = parts.store.reader
+            opened = reader.open(range(reader.size()))
+            return [
+                json.loads(each.body) for each in opened if each.leaf.type == "PredictionLogged"
+            ]
+
+    def quarantined(self) -> list[tuple[bytes, str, dict[bytes, bytes]]]:
+        """Body, place and headers of all that is kept."""
+        with modelwitness.opened(self.data) as parts:
+            quarantine = Quarantine(parts.store.work, system_clock)
+            kept = [quarantine.get(each.id) for each in quarantine.list()[0]]
+        return [
+            (each.body, each.place, dict(each.headers)) for one in kept for each in one.deliveries
+        ]
+
+
+class Consuming:
+    """`modelwitness consume` over one declaration."""
+
+    def __init__(self, folder: Path, data: Path, broker: Broker, topic: str, **more: str) -> None:
+        lines = {
+            "kind": "stream",
+            "name": topic,
+            "broker": broker.name,
+            "address": broker.address,
+            "topics": f"[{topic}]",
+            "group": GROUP,
+            "integration": "scoring",
+            "format": "predictions",
+            "session": "2s",
+            **more,
+        }
+        self._file = folder / f"{topic}.yaml"
+        self._file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
+        self._data = data
+        self._log = folder / f"{topic}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process; it reads soon after."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "modelwitness", "consume", self._file,
+                    "--data", self._data,
+                ],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """kill -9 of the consumer and of the process that holds its ledger."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """SIGTERM; returns the status."""
+        assert self._process is not None
+        self._process.terminate()
+        status = self._process.wait(60)
+        self._process = None
+        return status
+
+    def told(self) -> str:
+        """All it has said."""
+        return self._log.read_text() if self._log.exists() else ""
+
+
+@contextmanager
+def consuming(
+    folder: Path, data: Path, broker: Broker, topic: str, **more: str
+) -> Iterator[Consuming]:
+    """A running consumer; killed at the end if it was not stopped."""
+    process = Consuming(folder, data, broker, topic, **more)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.kill()
+
+
+def survives(broker: Broker, folder: Path) -> None:
+    """The counted stream: consumer killed -9 and broker restarted in the middle."""
+    wire, ledger = WIRES[broker.name](broker), Ledger(folder / "data")
+    asyncio.run(wire.create("counted"))
+    poison = [Sent("k0", body, {"origin": f"p{at}"}) for at, body in enumerate(POISON)]
+    sent = events(EVENTS)
+    first, rest = [*sent[:3_000], *poison], sent[3_000:]
+    asyncio.run(wire.send("counted", first))
+    with ledger.watched() as until:
+        with consuming(folder, ledger.data, broker, "counted", batch="100") as process:
+            until(600)
+            process.kill()
+            process.start()
+            until(1_500)
+            sending = threading.Thread(target=lambda: asyncio.run(wire.send("counted", rest)))
+            sending.start()
+            until(2_200)
+            broker.kill()
+            broker.start()
+            sending.join(WAIT_SECONDS)
+            assert not sending.is_alive(), "the broker did not come back for the sender"
+            until(EVENTS)
+            settled(wire, "counted")
+            assert process.stop() == 0, process.told()
+        wait_for(lambda: _unsettled(wire, "counted") == 0, "everything acknowledged")
+    require_equal(ledger, EVENTS)
+    kept = ledger.quarantined()
+    assert {(body, headers[b"origin"]) for body, _, headers in kept} == {
+        (each.body, each.headers["origin"].encode()) for each in poison
+    }
+    assert all(place.startswith(f"{broker.name}:counted/") for _, place, _ in kept)
+
+
+def require_equal(ledger: Ledger, count: int) -> None:
+    """The ledger holds each event once, and each key in its order."""
+    bodies = ledger.bodies()
+    times = Counter(str(body["id"]) for body in bodies)
+    assert times == Counter(f"e-{number}" for number in range(count))
+    places: dict[str, list[int]] = defaultdict(list)
+    for body in bodies:
+        inputs = body["inputs"]
+        assert isinstance(inputs, dict)
+        places[inputs["key"]].append(inputs["place"])
+    assert {key: found for key, found in places.items() if found != sorted(found)} == {}
+
+
+def settled(wire: Wire, topic: str) -> None:
+    """Wait until the group has acknowledged everything."""
+    wait_for(lambda: _unsettled(wire, topic) == 0, "everything acknowledged")
+
+
+def _unsettled(wire: Wire, topic: str) -> int:
+    return asyncio.run(wire.unsettled(topic, GROUP))
+
+
+def wait_for(met: Callable[[], bool], what: str) -> None:
+    """Look until it is so, for a time that no healthy machine needs."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not met():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)

@@ -1,0 +1,12 @@
+"""A real broker between sender and ledger: kafka."""
+
+from pathlib import Path
+
+from tests.brokers import Broker
+from tests.collector.streams import counted
+
+
+def test_a_counted_stream_survives_killed_consumer_and_broker(
+    kafka: Broker, tmp_path: Path
+) -> None:
+    counted.survives(kafka, tmp_path)

@@ -1,0 +1,10 @@
+"""A real broker between sender and ledger: nats."""
+
+from pathlib import Path
+
+from tests.brokers import Broker
+from tests.collector.streams import counted
+
+
+def test_a_counted_stream_survives_killed_consumer_and_broker(nats: Broker, tmp_path: Path) -> None:
+    counted.survives(nats, tmp_path)

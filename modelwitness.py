@@ -114,12 +114,21 @@ def application(parts: Parts) -> "Litestar":
     from audit.api import router as reading
     from audit.api.application import application as application_of
     from collector.api import router as collecting
+    from collector.integrations.running import around_of
     from collector.limits import Limits
     from drift.api import router as governing
 
     store = parts.store
     return application_of(
-        collecting(store.ledger, parts.tokens, parts.access, store.work, system_clock, Limits()),
+        collecting(
+            store.ledger,
+            parts.tokens,
+            parts.access,
+            store.work,
+            system_clock,
+            Limits(),
+            around_of(parts),
+        ),
         reading(parts.store, parts.tokens, parts.access, system_clock),
         governing(parts.store, parts.tokens, parts.access, system_clock),
     )
@@ -204,9 +213,10 @@ def schedule(
     anchor_every: Annotated[float, typer.Option(help="Seconds between them.", min=1)] = 300,
     quiet: Quiet = False,
 ) -> None:
-    """Judge windows, deliver approved cases, expire quarantine, anchor checkpoints."""
+    """Judge windows, deliver approved cases, expire what waits too long, anchor checkpoints."""
     from audit import anchor
     from collector.disposal import expire
+    from collector.integrations.running import expire_halves
     from collector.limits import Limits
     from drift.schedule import run_schedule
     from drift.settings import DriftSettings
@@ -224,6 +234,10 @@ def schedule(
             keeper.start()
             stack.callback(keeper.join)
             stack.callback(stop.set)
+        pairs = threading.Thread(target=expire_halves, args=(parts, stop), name="halves")
+        pairs.start()
+        stack.callback(pairs.join)
+        stack.callback(stop.set)
         settings = DriftSettings.of()
         tell = _teller("schedule", quiet)
         tell(f"every {settings.tick:g} s, {store_told(AuditSettings.of(data, database))}")

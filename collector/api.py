@@ -3,6 +3,7 @@
 Decides addresses and answers; what happens behind them is decided in `ingest`, who may do it in
 `audit.roles`. Every refusal is a problem detail.
 
+    POST /in/{integration}[/{secret}]       each sender under the credential of its declaration
     POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/cloudevents
     GET  /v1/quarantine        POST /v1/quarantine/{id}/replay, …/discard
     GET  /healthz, /readyz, /metrics        without a token
@@ -29,11 +30,13 @@ from collector.delivery import CLOUDEVENTS, NATIVE
 from collector.entrance import Entrance
 from collector.errors import CollectorError
 from collector.held import Held
-from collector.ingest import Ingest
+from collector.integrations import doorway
+from collector.integrations.door import Door
+from collector.integrations.fetched import Fetched
+from collector.integrations.secrets import Secrets
+from collector.integrations.wiring import Around, wired
 from collector.limits import Limits
 from collector.metrics import Metrics
-from collector.quarantine import Quarantine
-from collector.share import Share
 
 
 def router(
@@ -43,32 +46,45 @@ def router(
     work: Work,
     clock: Clock,
     limits: Limits,
+    around: Around,
     registry: CollectorRegistry | None = None,
 ) -> Router:
     """The routes of ingest. Belongs to one event loop.
 
-    `registry` takes the metrics and is what /metrics shows; without one, a new one is made that
-    also tells of this process. `access` counts and records strangers. The application must handle
-    `AuditError`, as `audit.problems.handlers` does.
+    `around` is what integrations need besides. `registry` takes the metrics and is what /metrics
+    shows; without one, a new one is made that also tells of this process. `access` counts and
+    records strangers. The application must handle `AuditError`, as `audit.problems.handlers` does.
     """
     if registry is None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
     metrics = Metrics(registry, lambda: access.refusals)
     guard = authenticated(tokens, access.refused)
-    quarantine = Quarantine(work, clock, limits)
-    ingest = Ingest(ledger, quarantine, limits, metrics, Share(limits))
-    entrance = Entrance(ingest.take, tokens, guard, Held(limits, metrics), metrics)
+    ways = wired(ledger, work, clock, limits, metrics, around)
+    held = Held(limits, metrics)
+    entrance = Entrance(ways.ingest.take, tokens, guard, held, metrics)
+    door = Door(
+        ways.intake.take,
+        ways.registered,
+        around.adapters,
+        Secrets(around.environment, clock),
+        tokens,
+        Fetched(around.outgoing, clock),
+        access.refused,
+        held,
+        metrics,
+        clock,
+    )
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)
         full = answers.FULL if error.full else None
         return answer(answers.refusal(error, error.quarantine, full), error.headers)
 
-    held = Router(
+    kept = Router(
         "/v1/quarantine",
         guards=[guard],
-        route_handlers=holding.routes(quarantine, ingest, ledger, clock),
+        route_handlers=holding.routes(ways.quarantine, ways.replay, ledger, clock),
     )
     return Router(
         "/",
@@ -76,7 +92,8 @@ def router(
             *(_native(entrance, address) for address in NATIVE),
             _handshake(),  # before its POST, with which the framework adds an OPTIONS of its own
             _cloudevents(entrance),
-            held,
+            kept,
+            *doorway.routes(door),
             *health.routes(ledger, work, registry),
         ],
         exception_handlers={CollectorError: refused},

@@ -5,16 +5,11 @@ import getpass
 from typing import Annotated
 
 import typer
-from prometheus_client import CollectorRegistry
 
 from audit.clock import system_clock
 from audit.options import DATA, Data, Database, Open
 from collector import disposal
-from collector.ingest import Ingest
-from collector.limits import Limits
-from collector.metrics import Metrics
 from collector.quarantine import Quarantine
-from collector.share import Share
 
 
 def add_to(app: typer.Typer, opened: Open) -> None:
@@ -48,13 +43,12 @@ def _quarantine(opened: Open) -> typer.Typer:
     ) -> None:
         """Take what is kept once more, after its cause is mended."""
         with opened(data, database) as parts:
-            quarantine = Quarantine(parts.store.work, system_clock)
-            metrics = Metrics(CollectorRegistry(), lambda: 0)  # no door, no strangers
-            limits = Limits()
-            ingest = Ingest(parts.store.ledger, quarantine, limits, metrics, Share(limits))
-            answer, whole = asyncio.run(ingest.replay(quarantine.get(id)))
+            from collector.integrations.running import ways_in
+
+            ways = ways_in(parts)
+            answer, whole = asyncio.run(ways.replay.replay(ways.quarantine.get(id)))
             if whole:
-                quarantine.remove(id)
+                ways.quarantine.remove(id)
             typer.echo(answer.body.decode())
             raise typer.Exit(0 if whole else 1)
 

@@ -5,7 +5,7 @@ one up; contents are never shown, only replayed.
 """
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from litestar import Request, get, post
@@ -20,8 +20,8 @@ from collector import openapi
 from collector.disposal import Appends, discard
 from collector.entrance import Json
 from collector.errors import CollectorError
-from collector.ingest import Ingest
-from collector.quarantine import ID_PATTERN, Quarantine, Summary
+from collector.ingest import Answer
+from collector.quarantine import ID_PATTERN, Kept, Quarantine, Summary
 
 _ACTION = "replay_quarantine"
 _OWN = "own"
@@ -45,8 +45,14 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class Replays(Protocol):
+    """Takes what was kept once more; True where nothing of it was refused again."""
+
+    async def replay(self, kept: Kept) -> tuple[Answer, bool]: ...
+
+
 def routes(
-    quarantine: Quarantine, ingest: Ingest, ledger: Appends, clock: Clock
+    quarantine: Quarantine, replays: Replays, ledger: Appends, clock: Clock
 ) -> list[HTTPRouteHandler]:
     """The routes; they want a guard that sets the principal."""
 
@@ -72,7 +78,7 @@ def routes(
         own = _scope(request.user, ("allow",))
         kept = await asyncio.to_thread(quarantine.get, id, own)
         try:
-            answer, whole = await ingest.replay(kept)
+            answer, whole = await replays.replay(kept)
         except CollectorError as error:
             error.quarantine = id
             raise

@@ -82,7 +82,7 @@ class Ingest:
             return await self._take_one(delivery, reading)
         except CollectorError as error:
             if error.kept:
-                error.quarantine = await _beside(self._parcel, _reason(error), [delivery])
+                error.quarantine = await _beside(self._parcel, reason_of(error), [delivery])
                 if error.quarantine is None:
                     error.full = True
                     self._metrics.not_kept(delivery.integration)
@@ -175,7 +175,7 @@ class Ingest:
         for position, error in reading.refusals:
             if not error.kept:
                 continue
-            reason = _reason(error)
+            reason = reason_of(error)
             if reason not in parcels and len(parcels) >= _REASONS:
                 reason = _SEVERAL
             parcels.setdefault(reason, []).append(delivery.item(reading.items[position]))
@@ -205,7 +205,8 @@ class Ingest:
 _SEVERAL: Reason = ("one of many reasons in the same request", "", "See the answer it was given.")
 
 
-def _reason(error: CollectorError) -> Reason:
+def reason_of(error: CollectorError) -> Reason:
+    """What of a refusal is told in quarantine."""
     return str(error), error.field, error.remedy
 
 
@@ -217,7 +218,7 @@ def _rejected(reading: Reading, ids: dict[Reason, str | None]) -> list[RejectedI
 
 
 def _told(error: CollectorError, ids: dict[Reason, str | None]) -> answers.Refused:
-    reason = _reason(error)
+    reason = reason_of(error)
     if reason not in ids:
         reason = _SEVERAL
     full = reason in ids and ids[reason] is None

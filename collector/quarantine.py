@@ -18,6 +18,7 @@ import msgspec
 
 from audit.errors import NotFound
 from audit.events import rfc3339
+from collector.adapters.wire import Half, Message
 from collector.delivery import Delivery
 from collector.errors import Full
 from collector.limits import Limits
@@ -37,14 +38,21 @@ _REMEMBERED = 4096
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Deliveries of one request that were refused for one reason; `received_us` since the epoch."""
+    """Deliveries of one request that were refused for one reason; `received_us` since the epoch.
+
+    What an integration's adapter could not read is kept as the whole message, of which `items`
+    parts are meant; what never found its other half is kept as that half.
+    """
 
     integration: str
     received_us: int
     reason: str
     field: str
     remedy: str
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[Delivery, ...] = ()
+    message: Message | None = None
+    halves: tuple[Half, ...] = ()
+    items: int = 0
 
 
 _decode_kept = msgspec.msgpack.Decoder(Kept).decode
@@ -113,21 +121,27 @@ class Quarantine:
         Raises `Full` where the share of the integration has no room for them. What was refused
         before, and is still kept, is not stored a second time.
         """
-        digest = _digest(deliveries)
+        kept = Kept(deliveries[0].integration, 0, reason, field, remedy, tuple(deliveries))
+        return self.keep_parcel(kept, msgspec.msgpack.encode(kept.deliveries))
+
+    def keep_parcel(self, kept: Kept, same: bytes) -> str:
+        """Seal what was refused, durably, as received now; returns its id.
+
+        `same` tells what was refused apart from others: what came again is not stored again.
+        """
+        digest = _digest(kept.integration, same)
         with self._lock:
             known = self._recent.get(digest)
         if known is not None and self._work.get(KIND, known) is not None:
             return known
         now = self._clock()
-        kept = Kept(deliveries[0].integration, now, reason, field, remedy, tuple(deliveries))
+        kept = msgspec.structs.replace(kept, received_us=now)
         body = msgspec.msgpack.encode(kept)
         suffix = _suffix(kept.integration)
         if not self._has_room(suffix, len(body), now):
             raise Full
-        at = now
-        while not self._work.put(
-            KIND, _key(at, suffix), body, due_us=expiry_us(kept, self._limits)
-        ):
+        at, due = now, expiry_us(kept, self._limits)
+        while not self._work.put(KIND, _key(at, suffix), body, due_us=due):
             at += 1  # another process took this microsecond
         with self._lock:
             share = self._shares[suffix]
@@ -198,6 +212,7 @@ def _suffix(integration: str) -> str:
 
 def summary_of(id: str, kept: Kept) -> Summary:
     """What is told of it."""
+    messages = () if kept.message is None else (kept.message,)
     return Summary(
         id=id,
         integration=kept.integration,
@@ -205,8 +220,8 @@ def summary_of(id: str, kept: Kept) -> Summary:
         reason=kept.reason,
         field=kept.field,
         remedy=kept.remedy,
-        items=len(kept.deliveries),
-        bytes=sum(len(each.body) for each in kept.deliveries),
+        items=len(kept.deliveries) or len(kept.halves) or kept.items,
+        bytes=sum(len(each.body) for each in (*kept.deliveries, *kept.halves, *messages)),
     )
 
 
@@ -215,6 +230,6 @@ def kept_of(body: bytes) -> Kept:
     return _decode_kept(body)
 
 
-def _digest(deliveries: Sequence[Delivery]) -> bytes:
+def _digest(integration: str, same: bytes) -> bytes:
     """Tells refusals apart; never leaves the memory of this process."""
-    return blake2b(msgspec.msgpack.encode(tuple(deliveries)), digest_size=16).digest()
+    return blake2b(integration.encode() + b"\n" + same, digest_size=16).digest()

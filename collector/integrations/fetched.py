@@ -90,6 +90,22 @@ class Fetched:
             return read_bounded(client, source, MOST_BYTES)
 
 
+def calling(outgoing: Outgoing) -> Callable[[str], None]:
+    """Return what GETs an address that a sender named, for the effect there; raises `Busy`.
+
+    The answer is read within bounds and forgotten: nothing of it comes back to the sender.
+    """
+
+    def call(url: str) -> None:
+        try:
+            with outgoing.client(SECONDS) as client:
+                read_bounded(client, url, MOST_BYTES)
+        except (Unreachable, httpx.HTTPError, ValueError):
+            raise Busy("an address of the sender did not answer", retry_after=30) from None
+
+    return call
+
+
 def read_bounded(
     client: httpx.Client, url: str, most: int, now: Callable[[], float] = time.monotonic
 ) -> bytes:

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -23,11 +24,15 @@ from audit.api.protocol import BoundedProtocol
 from audit.catalog import Catalog
 from audit.clock import system_clock
 from audit.documents import Projection
+from audit.outgoing import Outgoing
 from audit.problems import handlers
 from audit.settings import AuditSettings
 from audit.store import Store, open_store
 from audit.tokens import Tokens
+from collector.adapters.registry import ADAPTERS
+from collector.adapters.wire import Adapter
 from collector.api import router
+from collector.integrations.wiring import Around
 from collector.limits import Limits
 
 # How long an example takes is the machine's business, and it is shared.
@@ -71,18 +76,34 @@ Open = Callable[..., House]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
-    """A function that opens ingest over an empty store, with these projections and limits."""
+    """A function that opens ingest over an empty store, with these projections and limits.
+
+    `adapters` stand in the place of all that exist, `environment` holds their secrets.
+    """
     closing: list[Callable[[], None]] = []
 
-    def open_house(*projections: Projection, **limits: Any) -> House:
+    def open_house(
+        *projections: Projection,
+        adapters: Mapping[str, Adapter] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        **limits: Any,
+    ) -> House:
         audit = AuditSettings(data=tmp_path / f"data{len(closing)}")
         store = open_store(audit, [Catalog(), *projections], clock=system_clock, random=os.urandom)
         closing.append(store.close)
         tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
         registry = CollectorRegistry()
         access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        around = Around(store.documents, Outgoing(), environment, os.urandom, adapters or ADAPTERS)
         ingest = router(
-            store.ledger, tokens, access, store.work, system_clock, Limits(**limits), registry
+            store.ledger,
+            tokens,
+            access,
+            store.work,
+            system_clock,
+            Limits(**limits),
+            around,
+            registry,
         )
         app = Litestar(
             [ingest],

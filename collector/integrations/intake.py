@@ -1,0 +1,251 @@
+"""The way in for every sender that an adapter reads, over HTTP, from a broker or out of a file.
+
+Decides the order: unpack, read, append, seal what was refused, keep halves, then answer; all of it
+is durable before the sender hears of it. What an adapter cannot read is kept whole and answered as
+this sender needs it. Hides threads: what takes long is done beside the event loop.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from audit.errors import Busy, Rejected
+from audit.events import Event
+from collector import answers
+from collector.adapters.wire import Adapted, Adapter, Half, Message, Reply
+from collector.errors import CollectorError, Full, Invalid, Malformed, TooMany
+from collector.ingest import Appends, Reason, reason_of
+from collector.integrations.declaration import Declared
+from collector.integrations.pairing import Offer, Pairing
+from collector.integrations.unpacking import unpacked
+from collector.limits import Limits
+from collector.metrics import Metrics
+from collector.quarantine import Kept, Quarantine
+from collector.share import Share
+
+_INLINE_BYTES: Final = 16 * 1024
+"""Bodies up to this length are read on the event loop."""
+_REASONS: Final = 32
+_OFFERS: Final = 500
+"""Halves that are settled at a time, at most."""
+_KEPT_STATUS: Final = frozenset({413, 415})
+"""Refusals that a sender must hear of as such, because it can send otherwise."""
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The fates of what one message held, by name; `waiting` are halves."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    waiting: int = 0
+
+
+class Intake:
+    """Takes messages. Belongs to one event loop.
+
+    `fetch` calls an address that a sender named, under the rule for such, and raises `Busy` where
+    it does not answer.
+    """
+
+    def __init__(
+        self,
+        ledger: Appends,
+        quarantine: Quarantine,
+        pairing: Pairing,
+        fetch: Callable[[str], None],
+        limits: Limits,
+        metrics: Metrics,
+        share: Share,
+    ) -> None:
+        self._ledger = ledger
+        self._quarantine = quarantine
+        self._fetch = fetch
+        self._limits = limits
+        self._metrics = metrics
+        self._share = share
+        self._halves = _Halves(pairing)
+
+    async def take(self, message: Message, declared: Declared, adapter: Adapter) -> Reply:
+        """Log what a message holds and return the sender's answer; `unpacked` need not be set.
+
+        Raises `Busy` (or another `AuditError` that is no refusal) where it is not decided whether
+        all of it is kept: the same message, sent again, does no harm. Whatever is wrong with the
+        message itself is in quarantine and worded in the answer.
+        """
+        try:
+            adapted = await self._read(message, declared, adapter)
+        except CollectorError as error:
+            await self._keep(message, declared, [error])
+            self._count(declared, adapter, {"unreadable": 1})
+            status = error.status if error.status in _KEPT_STATUS else adapter.unreadable
+            return adapter.failing(message, status, error.title)
+        await self._settle(message, declared, adapter, adapted, keep=True)
+        if adapted.fetch:
+            await asyncio.to_thread(self._fetch, adapted.fetch)
+        return adapted.reply
+
+    async def replay(
+        self, message: Message, declared: Declared, adapter: Adapter
+    ) -> tuple[Settled, bool]:
+        """Take a message from quarantine once more; True: nothing of it was refused again.
+
+        What is refused again is not kept a second time. Raises `CollectorError` where the message
+        as a whole still cannot be read.
+        """
+        adapted = await self._read(message, declared, adapter)
+        settled = await self._settle(message, declared, adapter, adapted, keep=False)
+        return settled, not settled.rejected and not settled.conflicts
+
+    async def _read(self, message: Message, declared: Declared, adapter: Adapter) -> Adapted:
+        if len(message.body) <= _INLINE_BYTES and message.header("content-encoding") is None:
+            return _read(message, declared, adapter, self._limits)
+        return await asyncio.to_thread(_read, message, declared, adapter, self._limits)
+
+    async def _settle(
+        self,
+        message: Message,
+        declared: Declared,
+        adapter: Adapter,
+        adapted: Adapted,
+        *,
+        keep: bool,
+    ) -> Settled:
+        errors = [each.error for each in adapted.refused]
+        fates = {
+            "accepted": 0,
+            "duplicate": 0,
+            "conflict": 0,
+            "waiting": 0,
+            "rejected": len(errors),
+        }
+        if adapted.events:
+            errors += await self._append(declared.name, adapted.events, fates)
+        if errors and keep:
+            await self._keep(message, declared, errors)
+        if adapted.halves:
+            for fate in await self._halves.settle(adapted.halves, declared, adapter):
+                known = "rejected" if fate == "late" else fate
+                fates[known] += 1
+        self._count(declared, adapter, fates)
+        return Settled(
+            fates["accepted"],
+            fates["duplicate"],
+            fates["conflict"],
+            fates["rejected"],
+            fates["waiting"],
+        )
+
+    async def _append(
+        self, integration: str, events: Sequence[Event], fates: dict[str, int]
+    ) -> list[CollectorError]:
+        """Append and count; returns conflicts, and what the ledger cannot take, as refusals."""
+        try:
+            self._share.enter(integration, len(events))
+        except TooMany as error:
+            raise Busy(str(error)) from None
+        try:
+            return await self._submit(events, fates)
+        finally:
+            self._share.leave(integration, len(events))
+
+    async def _submit(self, events: Sequence[Event], fates: dict[str, int]) -> list[CollectorError]:
+        try:
+            # What is submitted is logged, even if whoever waits for it is told to stop.
+            to_come = asyncio.wrap_future(self._ledger.submit(events))
+            appended = await asyncio.shield(to_come)
+        except Rejected as error:
+            if len(events) > 1:  # whatever one event did must not sink its neighbours
+                return [found for each in events for found in await self._submit([each], fates)]
+            fates["rejected"] += 1
+            return [Invalid(str(error), field=error.field, remedy=error.remedy)]
+        for each in appended:
+            fate = "conflict" if each.conflict else "duplicate" if each.duplicate else "accepted"
+            fates[fate] += 1
+        return [answers.conflict() for each in appended if each.conflict]
+
+    async def _keep(
+        self, message: Message, declared: Declared, errors: Sequence[CollectorError]
+    ) -> None:
+        """Seal the whole message; it is read anew when it is replayed."""
+        reasons: dict[Reason, int] = {}
+        for error in errors:
+            reasons[reason_of(error)] = reasons.get(reason_of(error), 0) + 1
+        (reason, field, remedy), *others = reasons
+        told = f"{reason} (and {len(others)} other reasons)" if others else reason
+        bare = msgspec.structs.replace(message, unpacked=b"")
+        kept = Kept(declared.name, 0, told, field, remedy, message=bare, items=len(errors))
+        same = message.url.encode() + b"\n" + message.body
+        try:
+            await asyncio.to_thread(self._quarantine.keep_parcel, kept, same)
+        except Full:
+            self._metrics.not_kept(declared.name, len(errors))
+            raise  # and not acknowledged: a sender that comes again loses nothing meanwhile
+
+    def _count(self, declared: Declared, adapter: Adapter, fates: dict[str, int]) -> None:
+        for fate, count in fates.items():
+            if count:
+                self._metrics.fate(f"in:{adapter.name}", declared.name, fate, count)
+
+
+class _Halves:
+    """Settles halves of many requests in one commit: while one runs, the next gather."""
+
+    def __init__(self, pairing: Pairing) -> None:
+        self._pairing = pairing
+        self._waiting: list[tuple[list[Offer], asyncio.Future[list[str]]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def settle(
+        self, halves: Sequence[Half], declared: Declared, adapter: Adapter
+    ) -> list[str]:
+        future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(([Offer(half, declared, adapter) for half in halves], future))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        while self._waiting:
+            count = 0
+            taken = []
+            while self._waiting and count < _OFFERS:
+                taken.append(self._waiting.pop(0))
+                count += len(taken[-1][0])
+            offers = [offer for each, _ in taken for offer in each]
+            try:
+                fates = iter(await asyncio.to_thread(self._pairing.settle, offers))
+            except Exception as error:  # noqa: BLE001  (it belongs to those who wait, whatever it is)
+                for _, future in taken:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for each, future in taken:
+                found = [next(fates) for _ in each]
+                if not future.done():  # its request may be gone
+                    future.set_result(found)
+
+
+def _read(message: Message, declared: Declared, adapter: Adapter, limits: Limits) -> Adapted:
+    """What an adapter makes of a message; a fault of the adapter is told as one of the message."""
+    message = msgspec.structs.replace(message, unpacked=unpacked(message, limits))
+    try:
+        return adapter.read(message, declared)
+    except CollectorError:
+        raise
+    except Rejected as error:
+        raise Invalid(str(error), field=error.field, remedy=error.remedy) from None
+    except Exception as error:  # noqa: BLE001  (whatever it is: the bytes are kept, no 5xx for ever)
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
+        logging.getLogger("modelwitness").error(
+            "adapter %s: %s at %s", adapter.name, type(error).__name__, where
+        )
+        raise Malformed(
+            "the adapter failed on this message", remedy="Report it with the name of the adapter."
+        ) from None

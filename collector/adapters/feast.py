@@ -48,7 +48,7 @@ class _Spec(msgspec.Struct):
     tags: dict[str, str] = {}
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, frozen=True):
     created: str = msgspec.field(name="createdTimestamp", default="")
     updated: str = msgspec.field(name="lastUpdatedTimestamp", default="")
 

@@ -70,7 +70,7 @@ def adapted(call: Call, declared: Declared, raw: bytes) -> Adapted:
     request, response = call.request or _NOTHING, call.response or _NOTHING
     rows = paired(call.request, call.response)
     if rows is None:
-        if request.rows is not None or response.rows is not None:
+        if any(each.rows is not None or each.cut for each in (request, response)):
             shared["origin"]["rows"] = "whole"
         for name in ("tensor", "output_tensor"):
             shared["origin"].pop(name, None)

@@ -33,14 +33,15 @@ _MOST_NAMES = 32 * 1024 * 1024
 class Part:
     """A request or a response.
 
-    `rows` is None where the body is one instance; they count without the other side's consent
-    only if `certain`. `names` are of the columns of each row. `error` is what the server reported
-    instead of a result.
+    `rows` is None where the body is one instance, or too many (`cut`); they count without the
+    other side's consent only if `certain`. `names` are of the columns of each row. `error` is what
+    the server reported instead of a result.
     """
 
     whole: Any
     rows: list[Any] | None = None
     certain: bool = True
+    cut: bool = False
     names: tuple[str, ...] = ()
     tensor: str = ""
     id: str = ""
@@ -57,7 +58,7 @@ def part_of(value: Any) -> Part:
         return part
     repeated = len(part.rows) * (sum(map(len, part.names)) + len(part.tensor))
     if not part.rows or len(part.rows) > MOST_ROWS or repeated > _MOST_NAMES:
-        return replace(part, rows=None)
+        return replace(part, rows=None, cut=bool(part.rows))
     return part
 
 

@@ -4,7 +4,6 @@ Decides how rows are told apart, and that one that cannot be read never sinks th
 shippers post a file's lines under any content type, so the bytes decide.
 """
 
-import re
 from collections.abc import Callable
 
 import msgspec
@@ -19,7 +18,6 @@ from collector.limits import Limits
 _LIMITS = Limits.model_construct()
 _bom = b"\xef\xbb\xbf"
 _syntax = msgspec.json.Decoder(msgspec.Raw).decode
-_lines = re.compile(rb"[^\n]*\}[ \t\r]*\n[ \t\r\n]*+\{")
 
 
 def rows_of(body: bytes) -> list[bytes]:
@@ -52,10 +50,11 @@ def each_row(message: Message, row: Callable[[bytes], Adapted]) -> Adapted:
 
 def _is_lines(body: bytes) -> bool:
     """Whether the first line is an object by itself, so that a pretty-printed one is not cut."""
-    if _lines.match(body) is None:
+    first, _, rest = body.partition(b"\n")
+    if not rest.strip():
         return False
     try:
-        _syntax(body.partition(b"\n")[0])
+        _syntax(first)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
         return False
     return True

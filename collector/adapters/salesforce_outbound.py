@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 from xml.sax.saxutils import escape
 
+import msgspec
+
 from collector.adapters import changes, times
 from collector.adapters.changes import Change, Reader, sent_on
 from collector.adapters.salesforce import accounts
@@ -152,6 +154,13 @@ def _alone(notification: Element, origin: dict[str, str]) -> bytes:
     return whole
 
 
+def bare(message: Message) -> Message:
+    """The message without its session id; one that is compressed, as none is, without its body."""
+    encoded = any(name == b"content-encoding" for name, _ in message.headers)
+    body = b"" if encoded else _without_session(message.body)
+    return msgspec.structs.replace(message, body=body, unpacked=b"")
+
+
 def _without_session(body: bytes) -> bytes:
     # Without its NULs, UTF-16 shows its ASCII: an element's name is found in either.
     readable = body.replace(b"\0", b"") if b"\0" in body else body
@@ -163,6 +172,7 @@ ADAPTER = Adapter(
     read=read,
     unreadable=200,
     failing=failing,
+    bare=bare,
     options={
         **changes.OPTIONS,
         "sent_on": changes.SENT_ON,

@@ -95,6 +95,11 @@ def refusing(_message: Message, status: int, title: str) -> Reply:
     return Reply(status, title.encode(), (("content-type", "text/plain; charset=utf-8"),))
 
 
+def whole(message: Message) -> Message:
+    """A message that may be kept as it came."""
+    return message
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """One wire format.
@@ -116,6 +121,9 @@ class Adapter:
     failing: Callable[[Message, int, str], Reply] = refusing
     join: Join | None = None
     wait_seconds: int = 600
+    bare: Callable[[Message], Message] = whole
+    """The message as it may be kept in quarantine: a sender whose body carries a credential of its
+    own, as Salesforce's does, loses it here. Never raises; what is left can be read again."""
     options: Mapping[str, str] = field(default_factory=dict)
     verifiers: frozenset[str] = frozenset()
     """Names in `collector.integrations.verifiers` that this sender can be declared with, besides

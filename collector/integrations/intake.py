@@ -20,6 +20,7 @@ from collector.adapters.wire import Adapted, Adapter, Half, Message, Reply
 from collector.errors import CollectorError, Full, Invalid, Malformed, TooMany
 from collector.ingest import Appends, Reason, reason_of
 from collector.integrations.declaration import Declared
+from collector.integrations.inferred import Inferred, is_inferred
 from collector.integrations.pairing import Offer, Pairing
 from collector.integrations.unpacking import unpacked
 from collector.limits import Limits
@@ -50,7 +51,8 @@ class Intake:
     """Takes messages. Belongs to one event loop.
 
     `fetch` calls an address that a sender named, under the rule for such, and raises `Busy` where
-    it does not answer.
+    it does not answer. `inferred` finds the predictions that business records' changes mean;
+    without it they keep the name of the record's field.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Intake:
         limits: Limits,
         metrics: Metrics,
         share: Share,
+        inferred: Inferred | None = None,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
@@ -69,6 +72,7 @@ class Intake:
         self._limits = limits
         self._metrics = metrics
         self._share = share
+        self._inferred = inferred
         self._halves = _Halves(pairing)
 
     async def take(self, message: Message, declared: Declared, adapter: Adapter) -> Reply:
@@ -81,7 +85,7 @@ class Intake:
         try:
             adapted = await self._read(message, declared, adapter)
         except CollectorError as error:
-            await self._keep(message, declared, [error])
+            await self._keep(message, declared, adapter, [error])
             self._count(declared, adapter, {"unreadable": 1})
             status = error.status if error.status in _KEPT_STATUS else adapter.unreadable
             return adapter.failing(message, status, error.title)
@@ -125,14 +129,15 @@ class Intake:
             "rejected": len(errors),
         }
         if adapted.events:
-            errors += await self._append(declared.name, adapted.events, fates)
+            events = await self._joined(adapted.events)
+            errors += await self._append(declared.name, events, fates)
         if errors and keep:
-            await self._keep(message, declared, errors)
+            await self._keep(message, declared, adapter, errors)
         if adapted.halves:
             for fate in await self._halves.settle(adapted.halves, declared, adapter):
                 known = "rejected" if fate == "late" else fate
                 fates[known] += 1
-        self._count(declared, adapter, fates)
+        self._count(declared, adapter, {**fates, "unrelated": adapted.unrelated})
         return Settled(
             fates["accepted"],
             fates["duplicate"],
@@ -140,6 +145,11 @@ class Intake:
             fates["rejected"],
             fates["waiting"],
         )
+
+    async def _joined(self, events: Sequence[Event]) -> Sequence[Event]:
+        if self._inferred is None or not any(map(is_inferred, events)):
+            return events
+        return await asyncio.to_thread(self._inferred.joined, events)
 
     async def _append(
         self, integration: str, events: Sequence[Event], fates: dict[str, int]
@@ -170,17 +180,21 @@ class Intake:
         return [answers.conflict() for each in appended if each.conflict]
 
     async def _keep(
-        self, message: Message, declared: Declared, errors: Sequence[CollectorError]
+        self,
+        message: Message,
+        declared: Declared,
+        adapter: Adapter,
+        errors: Sequence[CollectorError],
     ) -> None:
-        """Seal the whole message; it is read anew when it is replayed."""
+        """Seal the whole message, as far as it may be kept; it is read anew when it is replayed."""
         reasons: dict[Reason, int] = {}
         for error in errors:
             reasons[reason_of(error)] = reasons.get(reason_of(error), 0) + 1
         (reason, field, remedy), *others = reasons
         told = f"{reason} (and {len(others)} other reasons)" if others else reason
-        bare = msgspec.structs.replace(message, unpacked=b"")
+        bare = msgspec.structs.replace(adapter.bare(message), unpacked=b"")
         kept = Kept(declared.name, 0, told, field, remedy, message=bare, items=len(errors))
-        same = message.url.encode() + b"\n" + message.body
+        same = bare.url.encode() + b"\n" + bare.body
         try:
             await asyncio.to_thread(self._quarantine.keep_parcel, kept, same)
         except Full:

@@ -26,7 +26,7 @@ def around_of(parts: Parts) -> Around:
     """Return what integrations need of this process."""
     store = parts.store
     outgoing = Outgoing.of(store.settings.outgoing_allowed)
-    return Around(store.documents, outgoing, os.environ, store.random)
+    return Around(store.documents, outgoing, os.environ, store.random, reader=store.reader)
 
 
 def ways_in(parts: Parts) -> Wired:

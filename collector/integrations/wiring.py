@@ -15,6 +15,7 @@ from collector.adapters.registry import ADAPTERS
 from collector.adapters.wire import Adapter
 from collector.ingest import Ingest
 from collector.integrations.fetched import calling
+from collector.integrations.inferred import Finds, Inferred
 from collector.integrations.intake import Intake
 from collector.integrations.pairing import Pairing
 from collector.integrations.registered import Documented, Registered
@@ -29,7 +30,8 @@ class Around(NamedTuple):
     """What integrations need besides a ledger.
 
     `documents` tell which are declared, `outgoing` which addresses may be called, and
-    `environment` holds the secrets that declarations refer to.
+    `environment` holds the secrets that declarations refer to. `reader` finds the predictions that
+    changes of business records mean.
     """
 
     documents: Documented
@@ -37,6 +39,7 @@ class Around(NamedTuple):
     environment: Mapping[str, str]
     random: Random
     adapters: Mapping[str, Adapter] = ADAPTERS
+    reader: Finds | None = None
 
 
 class Wired(NamedTuple):
@@ -65,6 +68,7 @@ def wired(
     pairing = Pairing(ledger, work, quarantine, clock, around.random)
     registered = Registered(around.documents, clock)
     fetch: Callable[[str], None] = calling(around.outgoing)
-    intake = Intake(ledger, quarantine, pairing, fetch, limits, metrics, share)
+    inferred = None if around.reader is None else Inferred(around.reader)
+    intake = Intake(ledger, quarantine, pairing, fetch, limits, metrics, share, inferred)
     replay = Replay(ingest, intake, pairing, registered, around.adapters)
     return Wired(quarantine, ingest, intake, pairing, registered, replay, around.adapters)

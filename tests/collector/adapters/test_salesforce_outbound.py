@@ -203,6 +203,16 @@ def test_cutting_out_the_session_takes_time_in_proportion() -> None:
     assert time.perf_counter() - began < 2
 
 
+def test_what_quarantine_keeps_of_a_message_has_no_session_and_can_be_read_again() -> None:
+    adapter = ADAPTERS[NAME]
+    body = message(notification(Score__c="1", LastModifiedDate=None))
+    bare = adapter.bare(Message(body=body, unpacked=body))
+    assert SECRET.encode() not in bare.body
+    assert str(read(NAME, bare.body, WRITING).refused) == str(read(NAME, body, WRITING).refused)
+    packed = adapter.bare(Message(headers=((b"content-encoding", b"gzip"),), body=b"\x1f\x8b"))
+    assert packed.body == b""
+
+
 @pytest.mark.parametrize(("status", "side"), [(401, "Client"), (413, "Client"), (503, "Server")])
 def test_every_other_answer_is_a_fault_with_its_status(status: int, side: str) -> None:
     adapter = ADAPTERS[NAME]

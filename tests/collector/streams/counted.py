@@ -60,12 +60,16 @@ class Ledger:
             return parts.store.reader.size()
 
     @contextmanager
-    def watched(self) -> Iterator[Callable[[int], None]]:
+    def watched(self) -> Iterator[Callable[[int, "Consuming"], None]]:
         """A function that waits until so many entries are committed."""
         with modelwitness.opened(self.data) as parts:
 
-            def until(size: int) -> None:
-                wait_for(lambda: parts.store.reader.size() >= size, f"{size} entries")
+            def until(size: int, process: "Consuming") -> None:
+                def reached() -> bool:
+                    process.require_running()
+                    return parts.store.reader.size() >= size
+
+                wait_for(reached, f"{size} entries")
 
             yield until
 
@@ -136,6 +140,11 @@ class Consuming:
         self._process = None
         return status
 
+    def require_running(self) -> None:
+        """Fail with what it said where it has ended by itself."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.told()
+
     def told(self) -> str:
         """All it has said."""
         return self._log.read_text() if self._log.exists() else ""
@@ -164,18 +173,18 @@ def survives(broker: Broker, folder: Path) -> None:
     asyncio.run(wire.send("counted", first))
     with ledger.watched() as until:
         with consuming(folder, ledger.data, broker, "counted", batch="100") as process:
-            until(600)
+            until(600, process)
             process.kill()
             process.start()
-            until(1_500)
+            until(1_500, process)
             sending = threading.Thread(target=lambda: asyncio.run(wire.send("counted", rest)))
             sending.start()
-            until(2_200)
+            until(2_200, process)
             broker.kill()
             broker.start()
             sending.join(WAIT_SECONDS)
             assert not sending.is_alive(), "the broker did not come back for the sender"
-            until(EVENTS)
+            until(EVENTS, process)
             settled(wire, "counted")
             assert process.stop() == 0, process.told()
         wait_for(lambda: _unsettled(wire, "counted") == 0, "everything acknowledged")

@@ -94,7 +94,9 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
         registry = CollectorRegistry()
         access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
-        around = Around(store.documents, Outgoing(), environment, os.urandom, adapters or ADAPTERS)
+        around = Around(
+            store.documents, Outgoing(), environment, os.urandom, adapters or ADAPTERS, store.reader
+        )
         ingest = router(
             store.ledger,
             tokens,

@@ -1,4 +1,4 @@
-"""Routes: sign in with a one-time code, and who am I."""
+"""Routes: sign in with a one-time code, who am I, sign out."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,6 +29,12 @@ class Me(msgspec.Struct, frozen=True):
     can: dict[str, str]
 
 
+class SignedOut(msgspec.Struct, frozen=True):
+    """Whose token no longer opens anything."""
+
+    actor: str
+
+
 def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
     """The route that needs no token."""
 
@@ -48,7 +54,7 @@ def open_routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
     return [sign_in]
 
 
-def routes(_: Reads) -> Sequence[HTTPRouteHandler]:
+def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
     """The routes behind a token."""
 
     @get(
@@ -65,4 +71,18 @@ def routes(_: Reads) -> Sequence[HTTPRouteHandler]:
         can = {action: told(principal, action) for action in ACTIONS}
         return Me(principal.actor, list(principal.roles), principal.integration, can)
 
-    return [me]
+    @post(
+        "/v1/signout",
+        status_code=200,
+        sync_to_thread=True,
+        responses=documented(),
+        summary="End the token that the request carries",
+        tags=["session"],
+    )
+    def sign_out(request: Asked) -> SignedOut:
+        """Every process refuses the token within a second; the ledger keeps that it was ended."""
+        principal = request.user
+        reads.tokens.revoke(principal.token, by=principal.actor)
+        return SignedOut(principal.actor)
+
+    return [me, sign_out]

@@ -88,3 +88,23 @@ def test_sign_in_over_http_answers_a_token_once(site: Site) -> None:
     assert (me["actor"], me["roles"]) == ("ann", ["compliance"])
     assert me["can"]["search_metadata"] == "allow"
     assert me["can"]["destroy_key"] == "deny"
+
+
+def test_sign_out_ends_the_session_on_the_server_and_keeps_that_it_did(site: Site) -> None:
+    session = redeem(site.store.work, site.tokens, code_for(site, "audit"), clock=site.clock)
+    other = site.bearer("audit")
+    mine = {"Authorization": f"Bearer {session.token}"}
+    with site.client as client:
+        assert client.get("/v1/me", headers=mine).status_code == 200
+        answer = client.post("/v1/signout", headers=mine)
+        assert (answer.status_code, answer.json()) == (200, {"actor": "ann"})
+        assert client.get("/v1/me", headers=mine).status_code == 401
+        assert client.post("/v1/signout", headers=mine).status_code == 401
+        assert client.get("/v1/me", headers=other).status_code == 200
+    ended = [each for each in site.tokens.listed() if each.revoked]
+    assert [each.actor for each in ended] == ["ann"]
+
+
+def test_sign_out_needs_a_token(site: Site) -> None:
+    with site.client as client:
+        assert client.post("/v1/signout").status_code == 401

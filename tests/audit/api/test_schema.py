@@ -58,6 +58,8 @@ def test_requests_made_from_the_document_find_no_surprise(site: Site) -> None:
     statuses: Counter[int] = Counter()
     for result in api.get_all_operations():
         assert isinstance(result, Ok)
+        if result.ok().path == "/v1/signout":
+            continue  # it would end the token that the others are asked with
 
         @few
         @given(result.ok().as_strategy())

@@ -4,6 +4,7 @@ Decides addresses and answers; what happens behind them is decided in `ingest`, 
 `audit.roles`. Every refusal is a problem detail.
 
     POST /in/{integration}[/{secret}]       each sender under the credential of its declaration
+    POST /v1/traces, /v1/logs, /api/v1/lineage    where a standard fixes the address
     POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/cloudevents
     GET  /v1/quarantine        POST /v1/quarantine/{id}/replay, …/discard
     GET  /healthz, /readyz, /metrics        without a token
@@ -30,10 +31,11 @@ from collector.delivery import CLOUDEVENTS, NATIVE
 from collector.entrance import Entrance
 from collector.errors import CollectorError
 from collector.held import Held
-from collector.integrations import doorway
+from collector.integrations import doorway, standard
 from collector.integrations.door import Door
 from collector.integrations.fetched import Fetched
 from collector.integrations.secrets import Secrets
+from collector.integrations.standard import Standard
 from collector.integrations.wiring import Around, wired
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -75,6 +77,16 @@ def router(
         metrics,
         clock,
     )
+    fixed = Standard(
+        ways.intake.take,
+        ways.registered,
+        around.adapters,
+        tokens,
+        access.refused,
+        held,
+        metrics,
+        clock,
+    )
 
     def refused(_: Request[Any, Any, Any], error: CollectorError) -> Response[bytes]:
         metrics.refused(error.status)
@@ -94,6 +106,7 @@ def router(
             _cloudevents(entrance),
             kept,
             *doorway.routes(door),
+            *standard.routes(fixed),
             *health.routes(ledger, work, registry),
         ],
         exception_handlers={CollectorError: refused},

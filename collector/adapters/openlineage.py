@@ -98,7 +98,8 @@ class _Kind(msgspec.Struct):
     @property
     def known(self) -> bool:
         about = self.run is not None or self.job is not None or self.dataset is not None
-        return about and (self.type is None or self.type in _STATES)
+        known = isinstance(self.type, str) and self.type in _STATES
+        return about and (self.type is None or known)
 
 
 _decode_kind = msgspec.json.Decoder(_Kind).decode
@@ -203,8 +204,8 @@ def _made(told: _Lineage) -> Iterator[tuple[str, str]]:
 
 def _origin(told: _Lineage, moment: Moment) -> dict[str, Any]:
     origin: dict[str, Any] = {"adapter": NAME}
-    if moment.original is not None:
-        origin["received_time_text"] = moment.original
+    if told.time != moment.rfc3339:
+        origin["received_time_text"] = told.time[:_MOST_TEXT]
     wire = {
         "producer": told.producer,
         "schema": told.schema,

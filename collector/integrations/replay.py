@@ -18,6 +18,7 @@ from collector.integrations.declaration import Declared
 from collector.integrations.intake import Intake
 from collector.integrations.pairing import Offer, Pairing
 from collector.integrations.registered import Registered
+from collector.integrations.standard import declared_at
 from collector.quarantine import Kept
 
 _encode = msgspec.json.Encoder().encode
@@ -49,6 +50,8 @@ class Replay:
         if kept.message is None and not kept.halves:
             return await self._ingest.replay(kept)
         declared = await asyncio.to_thread(self._registered.get, kept.integration)
+        if kept.message is not None:
+            declared = declared_at(kept.message.url, declared, kept.integration)
         adapter = None if declared is None else self._adapters.get(declared.adapter)
         if declared is None or adapter is None:
             raise NotFound("the integration is not declared any more: apply its file again")

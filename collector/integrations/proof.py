@@ -132,7 +132,7 @@ def _require_address(presented: Presented) -> None:
     listed = presented.option(ADDRESSES)
     if not listed:
         return
-    header = presented.option(ADDRESS_HEADER)
+    header = presented.option(ADDRESS_HEADER).lower()
     peer = presented.header(header).rpartition(",")[2].strip() if header else presented.peer
     number = ip_address(peer)
     mapped = getattr(number, "ipv4_mapped", None)

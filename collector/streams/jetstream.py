@@ -42,6 +42,7 @@ class JetStreamSource:
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             apply_types=False,
+            serializer=None,
             graceful_timeout=GRACE_SECONDS,
             logger=logger,
             log_level=logging.DEBUG,

@@ -52,6 +52,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             consumer_only=True,
             allow_auto_create_topics=False,
             apply_types=False,
+            serializer=None,
             graceful_timeout=GRACE_SECONDS,
             logger=logger,
             log_level=logging.DEBUG,

@@ -39,8 +39,10 @@ class RabbitSource:
         self._broker = RabbitBroker(
             addresses(where.stream, where.environment)[0],
             security=credentials(where.stream.security, where.environment),
+            reconnect_interval=1.0,
             default_channel=Channel(prefetch_count=2 * where.stream.batch),
             apply_types=False,
+            serializer=None,
             graceful_timeout=GRACE_SECONDS,
             logger=logger,
             log_level=logging.DEBUG,

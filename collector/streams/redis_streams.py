@@ -42,6 +42,7 @@ class RedisSource:
             addresses(stream, where.environment)[0],
             security=credentials(stream.security, where.environment),
             apply_types=False,
+            serializer=None,  # type: ignore[arg-type]  # its own default for "no types"
             graceful_timeout=GRACE_SECONDS,
             logger=logger,
             log_level=logging.DEBUG,

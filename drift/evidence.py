@@ -4,8 +4,14 @@ Decides which of Evidently's registered tests a column gets, and draws its repor
 called through Evidently's own registry with an engine of ours beside its Python and Spark engines:
 it takes columns that are sorted or counted already, once for both tests, and gives the same values
 as the Python engine does on the raw rows. Hides Evidently, pandas and their telemetry, which is
-switched off before the import. `python -m drift.evidence` reads a report's JSON on standard input
-and writes HTML on standard output, so that a server can draw reports without loading any of this.
+switched off before the import.
+
+The test of more than two labels is ours, registered beside Evidently's. Evidently's own chi-square
+takes the reference's shares as exact, though they are a sample too: against a reference of 500 rows
+it finds a difference in almost every long window that has none.
+
+`python -m drift.evidence` reads a report's JSON on standard input and writes HTML on standard
+output, so that a server can draw reports without loading any of this.
 """
 
 import hashlib
@@ -20,7 +26,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 from scipy.spatial import distance
-from scipy.stats import chisquare, kstwo, norm
+from scipy.stats import chi2_contingency, kstwo, norm
 
 from drift.columns import Categorical, Column, Numeric
 from drift.errors import NotRendered
@@ -51,8 +57,16 @@ _LINKS: Final = ("https://cdn.plot.ly/", "https://plotly.com/")
 _drawing = threading.Lock()
 
 
+TWO_SAMPLE: Final = StatTest(
+    name="chisquare_two_sample",
+    display_name="two-sample chi-square p_value",
+    allowed_feature_types=[ColumnType.Categorical],
+    default_threshold=0.05,
+)
+
+
 class Measured(Struct, frozen=True):
-    """What Evidently's tests say: `score` is the distance by `test`, `p` the chance by `p_test`."""
+    """What the tests say: `score` is the distance by `test`, `p` the chance by `p_test`."""
 
     test: str
     score: float
@@ -83,11 +97,11 @@ def categorical(reference: Counts, current: Counts, threshold: float) -> Measure
     Where all rows share one label there is nothing to tell apart: distance 0, chance 1.
     """
     if np.count_nonzero(reference + current) < 2:
-        return Measured("jensenshannon", 0.0, "chisquare", 1.0)
+        return Measured("jensenshannon", 0.0, TWO_SAMPLE.name, 1.0)
     kind = ColumnType.Categorical
     far = stattests.jensenshannon_stat_test(reference, current, kind, threshold, engine=Prepared)
     two = np.count_nonzero(reference + current) == 2
-    test = stattests.z_stat_test if two else stattests.chi_stat_test
+    test = stattests.z_stat_test if two else TWO_SAMPLE
     rare = test(reference, current, kind, None, engine=Prepared)
     return Measured("jensenshannon", float(far.drift_score), test.name, float(rare.drift_score))
 
@@ -146,14 +160,13 @@ class _JensenShannon(StatTestImpl):  # type: ignore[misc]  # Evidently publishes
         return score, score >= threshold
 
 
-class _ChiSquare(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
+class _TwoSampleChiSquare(StatTestImpl):  # type: ignore[misc]  # Evidently publishes no types
     data_type = PythonStatTestData
 
     def __call__(self, data: Any, feature_type: Any, threshold: float) -> tuple[float, bool]:
-        reference, current = data.reference_data, data.current_data
-        with np.errstate(divide="ignore", invalid="ignore"):
-            expected = reference * (current.sum() / reference.sum())
-            p = float(chisquare(current, expected)[1])
+        counts = np.array((data.reference_data, data.current_data))
+        held = counts[:, counts.sum(axis=0) > 0]
+        p = float(chi2_contingency(held, correction=False).pvalue)
         return p, p < threshold
 
 
@@ -174,7 +187,7 @@ for _test, _implementation in (
     (stattests.wasserstein_stat_test, _Wasserstein()),
     (stattests.ks_stat_test, _KolmogorovSmirnov()),
     (stattests.jensenshannon_stat_test, _JensenShannon()),
-    (stattests.chi_stat_test, _ChiSquare()),
+    (TWO_SAMPLE, _TwoSampleChiSquare()),
     (stattests.z_stat_test, _Proportions()),
 ):
     add_stattest_impl(_test, Prepared, _implementation)

@@ -1,61 +1,33 @@
 """One window against its reference becomes the body of one DriftMeasured event.
 
-Decides the order: too few rows first, then faults, then Evidently's tests on the columns that are
-left, then the rule over all of them together. Decides that lack of data is never "ok": a column
-that the policy names and nobody ever saw is a fault, one with too few rows leaves the window
-insufficient. Hides which column was tested how. Nothing here
-reads a clock that matters, a key or a connection, so a process pool may run it anywhere.
+Decides what a window is: each column judged (`judgement`), then the rule over all columns and
+segments together. Decides that lack of data is never "ok": a column that the policy names and
+nobody ever saw is a fault, one with too few rows leaves the window insufficient; but one whose
+values are too many for any rows is left out and named. Nothing here reads a clock that matters, a
+key or a connection, so a process pool may run it anywhere.
 """
 
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from audit.events import rfc3339
-from drift import faults, pair, rule
+from drift import rule
 from drift.columns import Columns
 from drift.errors import NotRendered
-from drift.faults import Fault
-from drift.pair import CountedPair, NumericPair, Pair, Tally
-from drift.policy import ColumnRule, Policy
+from drift.judgement import Judgement, described, is_judged, is_unread, judgement
+from drift.policy import Policy
 from drift.windows import Window, reference_of
 
 ALL: Final = "all"
 """The segment that holds every row."""
 MAX_SEGMENTS: Final = 20
-ROWS_PER_CATEGORY: Final = 20
 
 Body = dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Judged:
-    """One column of one segment on its way to a verdict."""
-
-    rule: ColumnRule
-    tallies: tuple[Tally, Tally]
-    histogram: Body
-    showable: frozenset[str]
-    faults: list[Fault]
-    lacking: str | None = None
-    unreadable: Fault | None = None
-    test: str | None = None
-    score: float | None = None
-    p_test: str | None = None
-    p: float | None = None
-    q: float | None = None
-    moved: bool = False
-
-    @property
-    def verdict(self) -> str:
-        if self.lacking is not None:
-            return "insufficient"
-        return "fault" if self.faults else "shift" if self.moved else "ok"
 
 
 def judge(
@@ -106,12 +78,12 @@ def _judge(
 ) -> list[Body]:
     started = time.perf_counter()
     # Of all rows: a segment may well be without a column that others fill.
-    unread = {one.name for one in policy.columns if one.declared and _is_unread(one, *sides[ALL])}
+    unread = {one.name for one in policy.columns if one.declared and is_unread(one, *sides[ALL])}
     judged = {
         name: [
-            _measured(policy, one, reference, current, one.name in unread)
+            judgement(policy, one, reference, current, one.name in unread)
             for one in policy.columns
-            if _is_judged(one, reference)
+            if is_judged(one, reference)
         ]
         for name, (reference, current) in sides.items()
     }
@@ -126,59 +98,6 @@ def _judge(
     for body in bodies:
         body["seconds"] = round(time.perf_counter() - started, 3)
     return bodies
-
-
-def _is_judged(one: ColumnRule, reference: Columns) -> bool:
-    """An undeclared output or score counts only where the reference has values for it."""
-    column = reference.columns[one.name]
-    return one.declared or column.missing < reference.count
-
-
-def _is_unread(one: ColumnRule, reference: Columns, current: Columns) -> bool:
-    """Whether neither side holds one value of the column that could be used."""
-    sides = [(side.columns[one.name], side.count) for side in (reference, current)]
-    return all(column.missing + column.wrong == count for column, count in sides)
-
-
-def _measured(
-    policy: Policy, one: ColumnRule, reference: Columns, current: Columns, unread: bool
-) -> _Judged:
-    both = pair.pair(reference.columns[one.name], current.columns[one.name])
-    unreadable = faults.unreadable(one, both) if unread else None
-    found_faults = faults.find(one, both) if unreadable is None else [unreadable]
-    # The sorted rows are let go of with the column; only what the body tells is kept.
-    judged = _Judged(one, both.tallies, pair.histogram(both), _showable(both), found_faults)
-    judged.unreadable = unreadable
-    judged.lacking = _lacking(policy, both, bool(judged.faults))
-    if judged.lacking is not None or judged.faults:
-        return judged
-    counts = pair.counted(both) if isinstance(both, NumericPair) else both
-    # Imported where it is used: a scheduler that only hands out windows never loads Evidently.
-    from drift import evidence
-
-    if isinstance(both, NumericPair) and counts is None:
-        found = evidence.numeric(both.reference, both.current, one.threshold)
-    else:
-        assert isinstance(counts, CountedPair)  # noqa: S101  (numbers that are few were counted)
-        before, now, pooled = pair.testable(counts)
-        rows = min(tally.valid for tally in both.tallies)
-        if pooled > 0.5 or rows < ROWS_PER_CATEGORY * len(before):
-            judged.lacking = f"fewer than {ROWS_PER_CATEGORY} rows for each of its categories"
-            return judged
-        found = evidence.categorical(before, now, one.threshold)
-    judged.test, judged.score, judged.p_test, judged.p = (
-        found.test, found.score, found.p_test, found.p,
-    )  # fmt: skip
-    return judged
-
-
-def _lacking(policy: Policy, both: Pair, faulty: bool) -> str | None:
-    """Why there are too few rows to say anything; a column at fault needs rows, not values."""
-    for name, tally in zip(("reference", "window"), both.tallies, strict=True):
-        count = tally.rows if faulty else tally.valid
-        if count < policy.minimum_rows:
-            return f"{count} of {policy.minimum_rows} rows needed in the {name}"
-    return None
 
 
 def _segments(reference: Columns, current: Columns) -> dict[str, tuple[Columns, Columns]]:
@@ -202,7 +121,7 @@ def _body(
     segment: str,
     sides: tuple[Columns, Columns],
     version: str,
-    columns: list[_Judged],
+    columns: list[Judgement],
     history: Sequence[Mapping[str, Any]],
 ) -> Body:
     reference, current = sides
@@ -218,7 +137,7 @@ def _body(
         "reference": _span(against, reference.count),
         "verdict": verdict,
         "reason": reason,
-        "columns": [_column(one) for one in columns],
+        "columns": [described(one) for one in columns],
         "drifted": [one.rule.name for one in columns if one.verdict == "shift"],
         "faulty": [one.rule.name for one in columns if one.verdict == "fault"],
     }
@@ -241,7 +160,7 @@ def _span(window: Window, rows: int) -> Body:
 
 
 def _verdict(
-    policy: Policy, columns: list[_Judged], sides: tuple[Columns, Columns]
+    policy: Policy, columns: list[Judgement], sides: tuple[Columns, Columns]
 ) -> tuple[str, str]:
     """The window's verdict and one sentence for it; names of columns, never values."""
     for name, side in zip(("reference", "window"), sides, strict=True):
@@ -254,10 +173,13 @@ def _verdict(
         verdict: [one for one in columns if one.verdict == verdict]
         for verdict in ("fault", "shift", "insufficient", "ok")
     }
+    lacking = [one for one in by["insufficient"] if not one.scattered]
+    scattered = [one for one in by["insufficient"] if one.scattered]
     rest = ""
-    if by["insufficient"]:
-        names = _listed(by["insufficient"])
-        rest = f" {len(by['insufficient'])} of {len(columns)} columns lack rows: {names}."
+    if lacking:
+        rest = f" {len(lacking)} of {len(columns)} columns lack rows: {_listed(lacking)}."
+    if scattered:
+        rest += f" Left out for too many different values: {_listed(scattered)}."
     if by["fault"]:
         kinds = ", ".join(dict.fromkeys(f.kind for one in by["fault"] for f in one.faults))
         told = "; ".join(one.unreadable.detail for one in by["fault"][:8] if one.unreadable)
@@ -265,44 +187,20 @@ def _verdict(
         return "fault", f"The data are at fault ({kinds}) in {_listed(by['fault'])}{told}{rest}"
     if by["shift"]:
         return "shift", f"The distribution moved in {_listed(by['shift'])}.{rest}"
-    if by["ok"] and not any(one.rule.declared for one in by["insufficient"]):
+    if by["ok"] and not any(one.rule.declared for one in lacking):
         return "ok", f"{len(by['ok'])} columns are distributed as in the reference.{rest}"
     if by["ok"]:
         return "insufficient", f"Not every column of the policy could be judged.{rest}"
     return "insufficient", f"No column could be judged.{rest}"
 
 
-def _listed(columns: list[_Judged]) -> str:
+def _listed(columns: list[Judgement]) -> str:
     names = [one.rule.name for one in columns]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
 
 
-def _column(one: _Judged) -> Body:
-    before, now = one.tallies
-    return {
-        "name": one.rule.name,
-        "role": one.rule.role,
-        "kind": one.rule.kind,
-        "unit": one.rule.unit,
-        "verdict": one.verdict,
-        "lacking": one.lacking,
-        "test": one.test,
-        "score": one.score,
-        "threshold": one.rule.threshold,
-        "p_test": one.p_test,
-        "p": one.p,
-        "q": one.q,
-        "n_reference": before.valid,
-        "n_current": now.valid,
-        "missing": now.missing,
-        "wrong_type": now.wrong,
-        "faults": [msgspec.structs.asdict(fault) for fault in one.faults],
-        "histogram": one.histogram,
-    }
-
-
-def _report(columns: list[_Judged], sides: tuple[Columns, Columns], seed: str) -> Body | None:
+def _report(columns: list[Judgement], sides: tuple[Columns, Columns], seed: str) -> Body | None:
     """The report of the tested columns; None without any, or where it cannot be drawn."""
     tested = [one for one in columns if one.test is not None]
     if not tested:
@@ -326,9 +224,3 @@ def _report(columns: list[_Judged], sides: tuple[Columns, Columns], seed: str) -
         return evidence.report(drawn, seed)
     except NotRendered:
         return None  # a picture that fails must not cost the verdict
-
-
-def _showable(both: Pair) -> frozenset[str]:
-    if isinstance(both, NumericPair):
-        return frozenset()
-    return frozenset(both.labels[at] for at in pair.shown(both, len(both.labels)))

@@ -115,17 +115,20 @@ def _first_distinct(ascending: Floats, limit: int) -> list[float]:
     return found
 
 
-def testable(pair: CountedPair) -> tuple[Counts, Counts, float]:
+def testable(pair: CountedPair, most: int) -> tuple[Counts, Counts, float]:
     """Counts fit for a test, and the share of the reference that had to be pooled for it.
 
-    Labels that the reference lets expect fewer than five are pooled. A pool that is itself too
+    Labels of which the reference has, or lets expect, fewer than five are pooled, and the rarest
+    beyond `most` (two at least), for which the rows do not suffice. A pool that is itself too
     small takes in the rarest label that stands, so that no expected count is zero and one stray
     new value cannot decide the test.
     """
     valid = max(int(pair.reference.sum()), 1)
-    expected = pair.reference * (int(pair.current.sum()) / valid)
+    expected = pair.reference * min(1.0, int(pair.current.sum()) / valid)
     order = np.argsort(-expected, kind="stable")
     kept = int(np.count_nonzero(expected >= _EXPECTED))
+    if len(order) > most:
+        kept = min(kept, most - 1)
     pooled = float(pair.reference[order[kept:]].sum()) / valid
     if 0 < kept < len(order) and expected[order[kept:]].sum() < _EXPECTED:
         kept -= 1

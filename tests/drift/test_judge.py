@@ -114,20 +114,32 @@ def test_below_the_minimum_sample_nothing_is_judged(count: int) -> None:
     assert small["verdict"] == "insufficient"
 
 
-def test_a_column_without_twenty_rows_for_each_category_is_insufficient() -> None:
-    names = tuple(f"v{i}" for i in range(50))
+def categories(seed: int, count: int, most: int = 50, move: int = 0) -> Columns:
+    """Rows whose c0 has that many values, each as likely; the first `move` rows have the first."""
+    codes = np.random.default_rng(seed).integers(0, most, count).astype(np.int32)
+    codes[:move] = 0
+    return rows(seed, count, {"c0": Categorical(codes, tuple(f"v{i}" for i in range(most)))})
 
-    def many(seed: int, count: int) -> Columns:
-        random = np.random.default_rng(seed)
-        codes = random.integers(0, 50, count).astype(np.int32)
-        return rows(seed, count, {"c0": Categorical(codes, names)})
 
-    reference = many(1, 10_000)
-    few = judge(SMALL, WINDOW, reference, many(2, 900))
-    assert named(few, "c0")["verdict"] == "insufficient"
-    assert few["verdict"] == "insufficient"
-    assert "1 of 4 columns lack rows: c0." in few["reason"]
-    assert named(judge(SMALL, WINDOW, reference, many(3, 2_000)), "c0")["verdict"] == "ok"
+def test_rare_categories_are_pooled_as_one_until_the_rows_suffice() -> None:
+    reference = categories(1, 10_000)
+    few = judge(SMALL, WINDOW, reference, categories(2, 900))
+    assert (named(few, "c0")["verdict"], few["verdict"]) == ("ok", "ok")
+    gone = judge(SMALL, WINDOW, reference, categories(2, 900, move=300))
+    assert (named(gone, "c0")["verdict"], gone["verdict"]) == ("shift", "shift")
+
+
+def test_a_column_with_too_many_categories_for_its_rows_is_left_out_and_named() -> None:
+    body = judge(SMALL, WINDOW, categories(1, 10_000, 400), categories(2, 900, 400))
+    assert named(body, "c0")["verdict"] == "insufficient"
+    assert body["verdict"] == "ok"
+    assert "Left out for too many different values: c0." in body["reason"]
+    random = np.random.default_rng(3)
+    codes = random.integers(0, 400, 900).astype(np.int32)
+    crowd = Categorical(codes, tuple(f"v{i}" for i in range(400)))
+    shifted = rows(3, 900, {"c0": crowd, "n1": Numeric(random.normal(3, 1, 900))})
+    found = judge(SMALL, WINDOW, categories(1, 10_000, 400), shifted)
+    assert (found["verdict"], found["drifted"]) == ("shift", ["n1"])
 
 
 def test_a_column_that_never_existed_is_a_fault_though_all_others_are_calm() -> None:

@@ -193,5 +193,13 @@ def _call(pair: Both, declared: Declared) -> Mapping[str, Any]:
     return told
 
 
-ADAPTER = Adapter(name="azureml", read=read, join=join, wait_seconds=7200, options=OPTIONS)
+ADAPTER = Adapter(
+    name="azureml",
+    read=read,
+    row=row,
+    of_path=of_path,
+    join=join,
+    wait_seconds=7200,
+    options=OPTIONS,
+)
 """The wait is two hours: inputs and outputs come in files of their own."""

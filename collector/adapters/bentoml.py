@@ -195,4 +195,4 @@ def _single(columns: Mapping[str, Any]) -> Any:
     return next(iter(columns.values())) if len(columns) == 1 else dict(columns)
 
 
-ADAPTER = Adapter(name="bentoml", read=read, options=OPTIONS)
+ADAPTER = Adapter(name="bentoml", read=read, row=row, of_path=of_path, options=OPTIONS)

@@ -6,11 +6,13 @@ Databricks logs as a call of its feedback model. One row is one call, whatever i
     legacy    databricks_request_id, client_request_id, timestamp_ms, status_code,
               execution_time_ms, request, response, request_metadata
     gateway   databricks_request_id, request_time, execution_duration_ms, status_code, request,
-              response, served_entity_id, requester        (unverified: no real row was read)
+              response, served_entity_id, requester, logging_error_codes; newer ones
+              invocation_id, event_time, latency_ms        (unverified: no real row was read)
     MLflow    bodies {"dataframe_split" | "dataframe_records" | "instances" | "inputs"} and
               {"predictions"}; MLflow itself has no table of payloads, and traces come by OTLP
 
-`request` and `response` are text, and not always JSON: such text is kept as it is. An assessment is
+`request` and `response` are text, and not always JSON: such text is kept as it is. One that was too
+large to log is null, which `logging_error_codes` tells; such a call did not fail. An assessment is
 
     {"dataframe_records": [{"request_id", "source": {"type", "id"}, "text_assessments":
       [{"ratings": {<name>: {"value", "rationale"}}, "suggested_output", "free_text_comment"}],
@@ -45,6 +47,9 @@ OPTIONS: Mapping[str, str] = {
 }
 _path = re.compile(r"(?:^|[/.])([^/.]+)_payload(?=[/.]|$)")
 _NOWHERE: Mapping[str, str] = MappingProxyType({})
+_IDS = ("databricks_request_id", "invocation_id")
+_TIMES = ("timestamp_ms", "request_time", "event_time")
+_LATENCIES = ("execution_time_ms", "execution_duration_ms", "latency_ms")
 _PEOPLE = {"end_user", "expert", "human"}
 _MOST_ASSESSMENTS = 1_000
 
@@ -65,21 +70,17 @@ def row(
 ) -> Adapted:
     """Read one row of a table at `place`, as `of_path` tells; raises `CollectorError`."""
     line = object_of(raw)
-    id = identified(line.get("databricks_request_id"), "databricks_request_id")
+    id = identified(_first(line, _IDS), "databricks_request_id")
     moment = _moment(line)
     request = _body(line.get("request"))
     if (assessed := _assessments(request)) is not None:
         return Adapted(events=_assessed(id, assessed, moment, declared))
-    code = _number(line.get("status_code"))
-    failed = code is not None and code >= 400
-    missing = line.get("response") in (None, "")
     client = line.get("client_request_id")
     chosen = client if declared.options.get("ids") == "client" and client else id
-    metadata = line.get("request_metadata")
-    told: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
-    latency = line.get("execution_time_ms", line.get("execution_duration_ms"))
-    gateway = "served_entity_id" in line
-    error = {"status_code": code} if failed else dict(UNANSWERED) if missing else None
+    told = _members(line.get("request_metadata"))
+    missing = line.get("response") in (None, "")
+    error = _error(line, missing=missing)
+    legacy = "timestamp_ms" in line
     call = Call(
         id=identified(chosen, "client_request_id"),
         moment=moment,
@@ -89,10 +90,10 @@ def row(
         version=_text(told.get("model_version")) or _text(line.get("served_entity_id")),
         status="error" if error else "ok",
         error=error,
-        latency_ms=_number(latency),
+        latency_ms=_number(_first(line, _LATENCIES)),
         place=place,
         references={"databricks_request_id": id, "client_request_id": _text(client)},
-        origin=origin_of("databricks", verified=not gateway, requester=line.get("requester")),
+        origin=origin_of("databricks", verified=legacy, requester=line.get("requester")),
         wire={
             "endpoint_name": told.get("endpoint_name"),
             "sampling_fraction": line.get("sampling_fraction"),
@@ -102,10 +103,33 @@ def row(
     return adapted(call, declared, raw)
 
 
+def _first(line: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value of the first column that the table has; generations name them differently."""
+    return next((line[name] for name in names if line.get(name) is not None), None)
+
+
+def _error(line: Mapping[str, Any], *, missing: bool) -> dict[str, Any] | None:
+    code = _number(line.get("status_code"))
+    if code is not None and code >= 400:
+        return {"status_code": code}
+    # What was too large to be logged was answered all the same.
+    return dict(UNANSWERED) if missing and not line.get("logging_error_codes") else None
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """A map, which Parquet gives as pairs and some exports as JSON text."""
+    value = _body(value)
+    if isinstance(value, list) and all(
+        isinstance(each, list) and len(each) == 2 and isinstance(each[0], str) for each in value
+    ):
+        return dict(value)
+    return value if isinstance(value, dict) else {}
+
+
 def _moment(line: Mapping[str, Any]) -> Moment:
-    for name in ("timestamp_ms", "request_time"):
-        if line.get(name) is not None:
-            return times.of_value(line[name], "UTC")
+    told = _first(line, _TIMES)
+    if told is not None:
+        return times.of_value(told, "UTC")
     raise Invalid(
         "the row has no time",
         field="/timestamp_ms",
@@ -201,5 +225,5 @@ def _text(value: Any) -> str:
     return str(value)[:256]
 
 
-ADAPTER = Adapter(name="databricks", read=read, options=OPTIONS)
+ADAPTER = Adapter(name="databricks", read=read, row=row, of_path=of_path, options=OPTIONS)
 """Rows of gateway tables are marked unverified."""

@@ -173,4 +173,4 @@ def _object(line: dict[str, Any], name: str) -> dict[str, Any]:
     )
 
 
-ADAPTER = Adapter(name="sagemaker", read=read, options=OPTIONS)
+ADAPTER = Adapter(name="sagemaker", read=read, row=row, of_path=of_path, options=OPTIONS)

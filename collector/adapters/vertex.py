@@ -90,5 +90,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-ADAPTER = Adapter(name="vertex", read=read, options=calls.OPTIONS)
+ADAPTER = Adapter(name="vertex", read=read, row=row, of_path=of_path, options=calls.OPTIONS)
 """Unverified."""

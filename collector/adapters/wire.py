@@ -87,6 +87,7 @@ class Adapted:
 
 
 Read = Callable[[Message, Declared], Adapted]
+Row = Callable[[bytes, Declared, Mapping[str, str], int], Adapted]
 Join = Callable[[Half, Half | None, Declared], Adapted]
 
 
@@ -125,6 +126,9 @@ class Adapter:
     """The message as it may be kept in quarantine: a sender whose body carries a credential of its
     own, as Salesforce's does, loses it here. Never raises; what is left can be read again."""
     options: Mapping[str, str] = field(default_factory=dict)
+    row: Row | None = None
+    """Reads one row of a file, with what its path tells and when it was received (µs)."""
+    of_path: Callable[[str], dict[str, str]] | None = None
     verifiers: frozenset[str] = frozenset()
     """Names in `collector.integrations.verifiers` that this sender can be declared with, besides
     those that any sender can: bearer, header, basic, path, jwt, none behind mutual TLS."""

@@ -94,6 +94,17 @@ class Intake:
             await asyncio.to_thread(self._fetch, adapted.fetch)
         return adapted.reply
 
+    async def log(
+        self, about: Message, adapted: Adapted, declared: Declared, adapter: Adapter
+    ) -> Settled:
+        """Log what was read already, of a source of which `about` tells.
+
+        Of what was refused only those parts are kept, one to a line. Raises as `take` does.
+        """
+        kept = b"\n".join(each.raw for each in adapted.refused)
+        message = msgspec.structs.replace(about, body=kept)
+        return await self._settle(message, declared, adapter, adapted, keep=bool(kept))
+
     async def replay(
         self, message: Message, declared: Declared, adapter: Adapter
     ) -> tuple[Settled, bool]:

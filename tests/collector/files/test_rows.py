@@ -1,0 +1,172 @@
+"""Rows of JSON lines, CSV and Parquet come in batches, from any row on, within limits."""
+
+import contextlib
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.files import rows
+from collector.files.rows import Batch, Unreadable, batches, format_of
+
+
+def read(
+    raw: bytes, format: str, *, packed: bool = False, final: bool = True, **where: Any
+) -> list[Batch]:
+    at = {"row": 0, "position": 0, **where}
+    return list(batches(io.BytesIO(raw), format, packed, final=final, **at))
+
+
+def listed(found: list[Batch]) -> list[Any]:
+    return [json.loads(row) for batch in found for row in batch.rows]
+
+
+def parquet(table: dict[str, list[Any]], **how: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(table), sink, **how)
+    return sink.getvalue()
+
+
+LINES = b"".join(b'{"n":%d}\n' % n for n in range(2_500))
+
+
+def test_lines_come_in_batches_that_tell_where_the_next_one_begins() -> None:
+    found = read(LINES, "jsonl")
+    assert [(each.first, len(each.rows)) for each in found] == [
+        (0, 1_000),
+        (1_000, 1_000),
+        (2_000, 500),
+    ]
+    assert found[-1].position == len(LINES)
+    again = read(LINES, "jsonl", row=1_000, position=found[0].position)
+    assert [each["n"] for each in listed(again)] == list(range(1_000, 2_500))
+    assert again[0].first == 1_000
+
+
+def test_gzip_and_csv_go_on_at_a_row() -> None:
+    found = read(gzip.compress(LINES), "jsonl", packed=True, row=2_400)
+    assert [each["n"] for each in listed(found)] == list(range(2_400, 2_500))
+    text = b"n,model.name\r\n" + b"".join(b'%d,"a\n""b"\r\n' % n for n in range(1_500))
+    found = read(text, "csv", row=1_499)
+    assert listed(found) == [{"n": "1499", "model": {"name": 'a\n"b'}}]
+    assert found[0].first == 1_499
+
+
+def test_parquet_goes_on_at_a_row_inside_a_group() -> None:
+    raw = parquet({"n": list(range(5_000)), "inputs.x": [0.5] * 5_000}, row_group_size=1_200)
+    found = read(raw, "parquet", row=1_300)
+    assert listed(found)[0] == {"n": 1_300, "inputs": {"x": 0.5}}
+    assert [each["n"] for each in listed(found)] == list(range(1_300, 5_000))
+    assert found[0].first == 1_300
+
+
+def test_numbered_rows_know_their_number() -> None:
+    assert listed(read(b"a\n5\n6\n", "csv", numbered=True)) == [
+        {"@row": 0, "a": "5"},
+        {"@row": 1, "a": "6"},
+    ]
+    raw = parquet({"a": [1, 2, 3]}, row_group_size=1)
+    assert [each["@row"] for each in listed(read(raw, "parquet", row=1, numbered=True))] == [1, 2]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_a_last_line_without_an_end_waits_until_the_file_is_final(format: str) -> None:
+    raw = b'{"n":1}\n{"n":2' if format == "jsonl" else b"n\n1\n2"
+    assert len(listed(read(raw, format, final=False))) == 1
+    found = read(raw, format, final=True)
+    assert sum(len(each.rows) for each in found) == 2
+
+
+def test_a_gzip_file_that_is_still_written_gives_what_is_whole() -> None:
+    raw = gzip.compress(LINES)[:-20]
+    found = read(raw, "jsonl", packed=True, final=False)
+    assert sum(len(each.rows) for each in found) >= 1_000
+    with pytest.raises(Unreadable):
+        read(raw, "jsonl", packed=True, final=True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "format"),
+    [
+        (b"no parquet", "parquet"),
+        (b"PAR1" + bytes(200) + b"PAR1", "parquet"),
+        (b"a,a\n1,2\n", "csv"),
+        (b'a\n"open\n', "csv"),
+        (b"a\n\xff\xfe\n", "csv"),
+        (b"x" * (rows.LONGEST_LINE + 2), "jsonl"),
+        (b"x" * (rows.LONGEST_LINE + 2), "csv"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_is_unreadable(raw: bytes, format: str) -> None:
+    with pytest.raises(Unreadable):
+        read(raw, format)
+
+
+def test_a_parquet_file_that_claims_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "LARGEST_GROUP", 100)
+    with pytest.raises(Unreadable, match="row group"):
+        read(parquet({"a": list(range(1_000))}), "parquet")
+    monkeypatch.setattr(rows, "MOST_COLUMNS", 2)
+    with pytest.raises(Unreadable, match="columns"):
+        read(parquet({"a": [1], "b": [1], "c": [1]}), "parquet")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("x/a.JSONL", ("jsonl", False)),
+        ("a.ndjson.gz", ("jsonl", True)),
+        ("a.csv.gz", ("csv", True)),
+        ("a.parquet", ("parquet", False)),
+    ],
+)
+def test_the_ending_tells_the_format(path: str, expected: tuple[str, bool]) -> None:
+    assert format_of(path, "") == expected
+
+
+def test_an_ending_that_tells_nothing_needs_a_declared_format() -> None:
+    with pytest.raises(Unreadable):
+        format_of("a.bin", "")
+    assert format_of("a.bin", "csv") == ("csv", False)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["jsonl", "csv", "parquet"]), st.booleans())
+def test_whatever_the_bytes_are_only_unreadable_escapes(
+    raw: bytes, format: str, packed: bool
+) -> None:
+    for body in (raw, gzip.compress(raw)):
+        try:
+            found: Iterator[Batch] = batches(
+                io.BytesIO(body), format, packed, row=0, position=0, final=True
+            )
+            for each in found:
+                assert each.rows
+        except Unreadable:
+            pass
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_whatever_is_changed_in_a_parquet_file_only_unreadable_escapes(
+    noise: bytes, place: int
+) -> None:
+    raw = parquet({"n": list(range(50)), "t": ["x"] * 50})
+    at = place % len(raw)
+    changed = raw[:at] + noise + raw[at + len(noise) :]
+    with contextlib.suppress(Unreadable):
+        read(changed, "parquet")
+
+
+def test_a_folder_of_the_sample_formats_can_be_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))
+    with (tmp_path / "a.csv.gz").open("rb") as file:
+        assert listed(list(batches(file, "csv", True, row=0, position=0, final=True))) == [
+            {"a": "1"}
+        ]

@@ -12,6 +12,8 @@ The call's id is the item's, else the response's, else the request's. The binary
 puts data behind the JSON, where no log of JSON can hold it: such items are refused.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from collector.adapters import calls, times
@@ -23,16 +25,19 @@ from collector.adapters.wire import Adapted, Adapter, Message
 from collector.errors import Invalid
 from collector.integrations.declaration import Declared
 
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 _REMEDY = 'Send {"request": …, "response": …} with the protocol\'s bodies.'
 
 
 def read(message: Message, declared: Declared) -> Adapted:
     """Read logged calls; see `Adapter`."""
-    return each_row(message, lambda raw: row(raw, declared, message.received_us))
+    return each_row(message, lambda raw: row(raw, declared, received_us=message.received_us))
 
 
-def row(raw: bytes, declared: Declared, received_us: int = 0) -> Adapted:
-    """Read one call; raises `CollectorError`."""
+def row(
+    raw: bytes, declared: Declared, place: Mapping[str, str] = _NOWHERE, received_us: int = 0
+) -> Adapted:
+    """Read one call, out of a file too; raises `CollectorError`."""
     item = object_of(raw)
     request, response = _side(item, "request"), _side(item, "response")
     if request is None:
@@ -52,6 +57,7 @@ def row(raw: bytes, declared: Declared, received_us: int = 0) -> Adapted:
         version=_text(item.get("model_version")),
         status="error" if failed else "ok",
         error=reason if failed else None,
+        place=place,
         latency_ms=latency if isinstance(latency, int | float) else None,
         origin=origin_of("oip"),
     )
@@ -78,4 +84,4 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-ADAPTER = Adapter(name="oip", read=read, options=calls.OPTIONS)
+ADAPTER = Adapter(name="oip", read=read, row=row, options=calls.OPTIONS)

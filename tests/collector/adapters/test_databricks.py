@@ -128,6 +128,45 @@ def test_the_callers_id_can_be_chosen() -> None:
     assert dict(event.references)["databricks_request_id"] == "d-2"
 
 
+def test_a_body_that_was_too_large_to_log_is_missing_and_no_error() -> None:
+    codes = ["MAX_RESPONSE_SIZE_EXCEEDED"]
+    body = body_of(
+        read(
+            DATABRICKS, message({**GATEWAY, "response": None, "logging_error_codes": codes})
+        ).events[0]
+    )
+    assert body["status"] == "ok"
+    assert body["origin"]["missing"] == "response"
+    assert body["origin"]["wire"] == {"logging_error_codes": codes}
+    assert (
+        body_of(read(DATABRICKS, message({**GATEWAY, "response": None})).events[0])["status"]
+        == "error"
+    )
+
+
+def test_columns_of_the_newest_tables_are_known() -> None:
+    newest = {
+        "invocation_id": "i-1",
+        "event_time": "2026-01-31T09:30:00Z",
+        "latency_ms": 7,
+        "status_code": 200,
+        "request": "{}",
+        "response": "{}",
+    }
+    event = read(DATABRICKS, message(newest)).events[0]
+    assert (event.id, event.latency_us) == ("i-1", 7000)
+    assert body_of(event)["origin"]["verified"] is False
+
+
+def test_a_map_may_come_as_pairs_or_as_text() -> None:
+    for metadata in (
+        [["model_name", "m"], ["model_version", "2"]],
+        '{"model_name": "m", "model_version": 2}',
+    ):
+        event = read(DATABRICKS, message(legacy(SPLIT, "{}", request_metadata=metadata))).events[0]
+        assert (event.model, event.version) == ("m", "2")
+
+
 def test_a_tables_path_names_the_endpoint() -> None:
     assert of_path("s3://b/cat/schema/churn_payload/part-0.parquet") == {"model": "churn"}
     assert of_path("s3://b/other/part-0.parquet") == {}

@@ -1,4 +1,4 @@
-"""Commands of the collector: see, replay and give up what was refused."""
+"""Commands of the collector: see, replay and give up what was refused; read registries."""
 
 import asyncio
 import getpass
@@ -9,12 +9,14 @@ import typer
 from audit.clock import system_clock
 from audit.options import DATA, Data, Database, Open
 from collector import disposal
+from collector.lineage import commands as lineage
 from collector.quarantine import Quarantine
 
 
 def add_to(app: typer.Typer, opened: Open) -> None:
     """Add the commands of the collector to `app`."""
     app.add_typer(_quarantine(opened), name="quarantine")
+    app.add_typer(lineage.commands(opened), name="lineage")
 
 
 def _quarantine(opened: Open) -> typer.Typer:

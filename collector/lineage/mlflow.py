@@ -35,39 +35,39 @@ _MOST_PAGES = 500
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class _Pair(msgspec.Struct):
+class _Pair(msgspec.Struct, frozen=True):
     key: str = ""
     value: str | float | None = None
 
 
-class _Digested(msgspec.Struct):
+class _Digested(msgspec.Struct, frozen=True):
     name: str = ""
     digest: str = ""
 
 
-class _Input(msgspec.Struct):
+class _Input(msgspec.Struct, frozen=True):
     dataset: _Digested = _Digested()
 
 
-class _Inputs(msgspec.Struct):
+class _Inputs(msgspec.Struct, frozen=True):
     dataset_inputs: list[_Input] = []
 
 
-class _Facts(msgspec.Struct):
+class _Facts(msgspec.Struct, frozen=True):
     metrics: list[_Pair] = []
     tags: list[_Pair] = []
 
 
-class _Run(msgspec.Struct):
+class _Run(msgspec.Struct, frozen=True):
     data: _Facts = _Facts()
     inputs: _Inputs = _Inputs()
 
 
-class _RunAnswer(msgspec.Struct):
+class _RunAnswer(msgspec.Struct, frozen=True):
     run: _Run
 
 
-class Version(msgspec.Struct):
+class Version(msgspec.Struct, frozen=True):
     """A version as the registry lists it; `created` is ms since the epoch."""
 
     name: str
@@ -78,7 +78,7 @@ class Version(msgspec.Struct):
     aliases: list[str] = []
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, frozen=True):
     versions: list[Version] = msgspec.field(name="model_versions", default_factory=list)
     next: str = msgspec.field(name="next_page_token", default="")
 

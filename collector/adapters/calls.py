@@ -62,11 +62,14 @@ class Call:
 
 
 def adapted(call: Call, declared: Declared, raw: bytes) -> Adapted:
-    """The predictions of a call; instances that are none are refused together, as `raw`."""
+    """The predictions of a call; instances that are none are refused together, as `raw`.
+
+    Raises `CollectorError` where there is no time at all.
+    """
     events: list[Event] = []
     refused: list[Refused] = []
     features = listed(declared.options.get("features", ""))
-    shared = _shared(call, declared)
+    shared = _shared(call, declared)  # what is wrong with the call is wrong with all of it
     request, response = call.request or _NOTHING, call.response or _NOTHING
     rows = paired(call.request, call.response)
     if rows is None:
@@ -144,6 +147,17 @@ def identified(value: Any, name: str) -> str:
     )
 
 
+def arrival(received_us: int) -> str:
+    """The time that stands in for one that the sender does not tell; raises `Invalid`."""
+    if received_us > 0:
+        return rfc3339(received_us)
+    raise Invalid(
+        "neither the item nor its way tells a time",
+        field="/time",
+        remedy="Let the sender write the time of each item.",
+    )
+
+
 _NOTHING = Part(None)
 
 
@@ -175,7 +189,7 @@ def _shared(call: Call, declared: Declared) -> dict[str, Any]:
     error = call.error if call.error is not None else (call.response or _NOTHING).error
     status = "error" if error is not None and call.status == "ok" else call.status
     shared: dict[str, Any] = {
-        "time": rfc3339(max(0, call.received_us)) if moment is None else moment.rfc3339,
+        "time": arrival(call.received_us) if moment is None else moment.rfc3339,
         "model": model_of(call, declared),
         "status": status,
         "origin": origin,

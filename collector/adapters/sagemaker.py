@@ -23,10 +23,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from audit.events import Event, rfc3339
+from audit.events import Event
 from collector.adapters import calls, times
 from collector.adapters.bodies import Lines, object_of, value_of
-from collector.adapters.calls import Call, adapted, identified, origin_of
+from collector.adapters.calls import Call, adapted, arrival, identified, origin_of
 from collector.adapters.changes import event_from
 from collector.adapters.instances import Part, output_of, part_of
 from collector.adapters.rows import each_row
@@ -152,7 +152,7 @@ def _labels(
             "label_source": "sagemaker:ground-truth",
         }
         facts = dict(body)  # a label that is delivered again may have no time but arrival's
-        body["time"] = rfc3339(received_us) if moment is None else moment.rfc3339
+        body["time"] = arrival(received_us) if moment is None else moment.rfc3339
         body["origin"] = origin_of(
             "sagemaker",
             received_time_text=None if moment is None else moment.original,

@@ -18,10 +18,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from audit.events import Event, rfc3339
+from audit.events import Event
 from collector.adapters import calls, times
 from collector.adapters.bodies import object_of
-from collector.adapters.calls import identified, origin_of, small
+from collector.adapters.calls import arrival, identified, origin_of, small
 from collector.adapters.changes import event_from
 from collector.adapters.halves import Both, Side, half, joined
 from collector.adapters.instances import Part, output_of, part_of
@@ -138,7 +138,7 @@ def _outcomes(
             origin["wire"] = wire
         entry: dict[str, Any] = {
             "id": event + suffix,
-            "time": rfc3339(message.received_us) if time is None else time.rfc3339,
+            "time": arrival(message.received_us) if time is None else time.rfc3339,
             "prediction": {"id": about + suffix},
             "outcome": outcome,
             "label_source": "seldon:feedback",

@@ -180,7 +180,7 @@ def test_no_pair_of_bodies_breaks_what_becomes_of_a_call(
     made = adapted(call, serving("oip", features=names), b"raw")
     assert made.events or made.refused
     assert len(made.refused) <= 1
-    alone = Call(id="c", moment=None, request=part_of(given), response=None)
+    alone = Call(id="c", moment=None, received_us=1, request=part_of(given), response=None)
     adapted(alone, serving("oip"), b"raw")
 
 

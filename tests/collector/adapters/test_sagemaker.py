@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.adapters.sagemaker import of_path, row
+from collector.errors import Invalid
 from tests.collector.adapters.business import altered, body_of, damaged, golden, sample
 from tests.collector.adapters.servers import message, read, same, serving, survives
 
@@ -105,11 +106,11 @@ def test_a_label_without_time_has_its_files_hour_and_is_the_same_whenever_it_com
         {"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "e"}}
     ).encode()
     place = of_path("labels/churn/2022/02/14/17/a.jsonl")
-    filed, posted, later = (
-        row(raw, SAGEMAKER, place),
-        row(raw, SAGEMAKER),
-        row(raw, SAGEMAKER, {}, 9),
-    )
+    filed = row(raw, SAGEMAKER, place)
+    posted, later = (row(raw, SAGEMAKER, received_us=us) for us in (1, 9))
+    with pytest.raises(Invalid) as caught:
+        row(raw, SAGEMAKER)
+    assert caught.value.remedy
     assert body_of(filed.events[0])["time"] == "2022-02-14T17:00:00Z"
     assert same(filed, posted)
     assert same(posted, later)

@@ -5,7 +5,7 @@ only what is applied here opens a way in. The event holds references to secrets,
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from audit.declared import canonical, said
 from audit.events import SYSTEM, Event, event_of, rfc3339
 from audit.group import Appended
 from collector.adapters.registry import ADAPTERS
+from collector.adapters.wire import Adapter
 from collector.integrations.reading import parse
 from collector.integrations.verifiers import VERIFIERS
 
@@ -45,10 +46,16 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def apply_text(
-    ledger: Appends, documents: Documented, text: str, author: str, *, clock: Clock
+    ledger: Appends,
+    documents: Documented,
+    text: str,
+    author: str,
+    *,
+    clock: Clock,
+    adapters: Mapping[str, Adapter] = ADAPTERS,
 ) -> Change:
     """Apply the declaration in `text`; raises `BadDeclaration` naming place and remedy."""
-    declared = parse(text, ADAPTERS, VERIFIERS)
+    declared = parse(text, adapters, VERIFIERS)
     revision = hashlib.sha256(canonical(declared)).hexdigest()
     stored = documents.get(INTEGRATION, declared.name)
     before = None if stored is None else _decode_document(stored)

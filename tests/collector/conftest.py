@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +78,8 @@ Open = Callable[..., House]
 def opened(tmp_path: Path) -> Iterator[Open]:
     """A function that opens ingest over an empty store, with these projections and limits.
 
-    `adapters` stand in the place of all that exist, `environment` holds their secrets.
+    `adapters` stand in the place of all that exist, `environment` holds their secrets,
+    and `callable` the private addresses that they may have called.
     """
     closing: list[Callable[[], None]] = []
 
@@ -86,6 +87,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         *projections: Projection,
         adapters: Mapping[str, Adapter] | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
+        callable: Sequence[str] = (),
         **limits: Any,
     ) -> House:
         audit = AuditSettings(data=tmp_path / f"data{len(closing)}")
@@ -95,7 +97,12 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         registry = CollectorRegistry()
         access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
         around = Around(
-            store.documents, Outgoing(), environment, os.urandom, adapters or ADAPTERS, store.reader
+            store.documents,
+            Outgoing(callable),
+            environment,
+            os.urandom,
+            adapters or ADAPTERS,
+            store.reader,
         )
         ingest = router(
             store.ledger,

@@ -59,7 +59,7 @@ def delivery(stream: Stream, message: Carried) -> Delivery:
         body=message.body or b"",
         content_type=content_type or None,
         encoding=message.encoding,
-        attributes=attributes if stream.format == CLOUDEVENTS else (),
+        attributes=attributes,
         place=f"{stream.broker}:{message.place}",
         headers=message.headers,
     )

@@ -25,6 +25,7 @@ from audit.options import DATA, Data, Database, Open, Parts, Quiet, store_told
 from audit.settings import AuditSettings
 
 if TYPE_CHECKING:
+    from collector.streams.consuming import Take
     from collector.streams.counts import Counts
     from collector.streams.declaration import Stream
 
@@ -67,9 +68,9 @@ def add_to(app: typer.Typer, opened: Open, apart: Apart) -> None:
 def _streams(files: Sequence[Path]) -> "list[Stream]":
     from collector.adapters.registry import ADAPTERS
     from collector.delivery import CLOUDEVENTS, NATIVE
-    from collector.streams.declaration import parse
+    from collector.streams.declaration import BY_INTEGRATION, parse
 
-    formats = [*NATIVE, CLOUDEVENTS, *ADAPTERS]
+    formats = [*NATIVE, CLOUDEVENTS, BY_INTEGRATION, *ADAPTERS]
     found: dict[str, Stream] = {}
     for file in files:
         try:
@@ -104,20 +105,36 @@ def _consume(parts: Parts, streams: "list[Stream]", port: int, tell: Tell) -> "l
 
 
 async def _run(parts: Parts, streams: "list[tuple[Stream, Counts]]", tell: Tell) -> None:
-    from collector.limits import Limits
-    from collector.quarantine import Quarantine
     from collector.streams.consuming import Consumer
-    from collector.streams.intake import Intake
 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    quarantine = Quarantine(parts.store.work, system_clock)
-    intake = Intake(parts.store.ledger, quarantine, Limits(), stopping, tell)
+    take = _taker(parts, stopping, tell)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    consumer = Consumer(intake, parts.store.work, name, os.environ, stopping, tell)
+    consumer = Consumer(take, parts.store.work, name, os.environ, stopping, tell)
     async with _telling([counts for _, counts in streams], tell):
         await consumer.run(streams)
+
+
+def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
+    """Return what takes a batch of any stream."""
+    from collector.delivery import CLOUDEVENTS, NATIVE
+    from collector.integrations.running import ways_in
+    from collector.limits import Limits
+    from collector.streams.by_adapter import ByAdapter
+    from collector.streams.native import Native
+    from collector.streams.taking import Patience
+
+    ways, limits, patience = ways_in(parts), Limits(), Patience(stopping, tell)
+    native = Native(parts.store.ledger, ways.quarantine, limits, patience)
+    by_adapter = ByAdapter(
+        ways.intake, ways.registered.get, ways.adapters, limits, system_clock, patience
+    )
+    own = {*NATIVE, CLOUDEVENTS}
+    return lambda stream, messages: (native if stream.format in own else by_adapter).take(
+        stream, messages
+    )
 
 
 @asynccontextmanager

@@ -8,16 +8,16 @@ seen and nothing is passed over. Being stopped means: finish the batch, acknowle
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 
 from collector.streams.carried import Carried
 from collector.streams.counts import Counts
 from collector.streams.declaration import Stream
-from collector.streams.intake import Intake, Stopped
 from collector.streams.source import Away, Source, Where
 from collector.streams.standing import Claims, Standing
+from collector.streams.taking import Stopped, Taken
 
 _SOURCES: Mapping[str, tuple[str, str]] = {
     "kafka": ("collector.streams.kafka_topics", "KafkaSource"),
@@ -32,6 +32,7 @@ _BEAT = 0.25
 """Seconds between looks at whether a source still works."""
 
 Tell = Callable[[str], None]
+Take = Callable[[Stream, Sequence[Carried]], Awaitable[Taken]]
 
 
 class Consumer:
@@ -39,14 +40,14 @@ class Consumer:
 
     def __init__(
         self,
-        intake: Intake,
+        take: Take,
         work: Claims,
         name: str,
         environment: Mapping[str, str],
         stopping: asyncio.Event,
         tell: Tell,
     ) -> None:
-        self._intake = intake
+        self._take = take
         self._work = work
         self._name = name
         self._environment = environment
@@ -75,7 +76,7 @@ class Consumer:
             if standing is not None and not await standing.renew():
                 await self._rest(standing.pause)
                 continue
-            run = _Run(self._intake, stream, counts, standing)
+            run = _Run(self._take, stream, counts, standing)
             try:
                 await self._consume(run)
                 pause = _SHORTEST
@@ -119,10 +120,10 @@ class _Run:
     """One source's time: what it delivers, and whether it may go on."""
 
     def __init__(
-        self, intake: Intake, stream: Stream, counts: Counts, standing: Standing | None
+        self, take: Take, stream: Stream, counts: Counts, standing: Standing | None
     ) -> None:
         self.stream = stream
-        self._intake = intake
+        self._take = take
         self._counts = counts
         self._standing = standing
         self._failure: BaseException | None = None
@@ -137,7 +138,7 @@ class _Run:
         if not self.may_go_on:
             raise Stopped
         try:
-            taken = await self._intake.take(self.stream, messages)
+            taken = await self._take(self.stream, messages)
         except BaseException as error:
             self._failure = error
             raise

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from collector.streams.intake import Taken
+from collector.streams.taking import Taken
 
 
 class Counts:
@@ -20,6 +20,7 @@ class Counts:
         self.logged = 0
         self.duplicates = 0
         self.quarantined = 0
+        self.waiting = 0
         self.tombstones = 0
 
     def add(self, messages: int, taken: Taken) -> None:
@@ -28,6 +29,7 @@ class Counts:
         self.logged += taken.logged
         self.duplicates += taken.duplicates
         self.quarantined += taken.quarantined
+        self.waiting += taken.waiting
         self.tombstones += taken.tombstones
 
     def told(self) -> str:
@@ -35,7 +37,7 @@ class Counts:
         return (
             f"{self.stream}: {self.messages} messages, {self.logged} events logged, "
             f"{self.duplicates} known before, {self.quarantined} in quarantine, "
-            f"{self.tombstones} without content"
+            f"{self.waiting} halves, {self.tombstones} without content"
         )
 
 
@@ -54,7 +56,7 @@ class StreamMetrics(Collector):
         )
         events = CounterMetricFamily(
             "modelwitness_stream_events",
-            "What was in them by fate: accepted, duplicate, quarantined or tombstone",
+            "What was in them by fate: accepted, duplicate, quarantined, half or tombstone",
             labels=["stream", "fate"],
         )
         for each in self._counts:
@@ -62,6 +64,7 @@ class StreamMetrics(Collector):
             events.add_metric([each.stream, "accepted"], each.logged)
             events.add_metric([each.stream, "duplicate"], each.duplicates)
             events.add_metric([each.stream, "quarantined"], each.quarantined)
+            events.add_metric([each.stream, "half"], each.waiting)
             events.add_metric([each.stream, "tombstone"], each.tombstones)
         yield messages
         yield events

@@ -11,7 +11,8 @@ resolves them.
     topics: [decisions]            # topics, queues, subjects or streams; they must exist
     group: modelwitness            # consumers of one group share what comes
     integration: fraud             # the owner of the events
-    format: predictions            # or outcomes, oversight, explanations, cloudevents, an adapter
+    format: predictions            # or outcomes, oversight, explanations, cloudevents; integration:
+                                   # by the adapter that it is declared with, or that one's name
     content_type: application/json # where a message names none
     batch: 1000                    # most messages that are logged in one commit
     ordered: true                  # but for Kafka: one consumer of the group reads, others stand by
@@ -37,6 +38,7 @@ from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import checked_name
 
+BY_INTEGRATION: Final = "integration"
 BROKERS: Final = ("kafka", "rabbitmq", "nats", "redis")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _KEYS: Final = (

@@ -1,16 +1,14 @@
-"""From a batch of messages to the ledger: read, append, seal what was refused, then return.
+"""Streams of our own events, native or as CloudEvents: from a batch to the ledger.
 
-Decides that a batch is done when every event in it is signed for and everything else is sealed in
-quarantine: only then may its messages be acknowledged. A ledger that is busy or away is waited
-for, with the batch held and nothing acknowledged, so that order is kept; one that contradicts its
-own evidence, or is broken, ends the process. One append carries the whole batch of a lane.
+Decides that one append carries the whole batch of a lane, that lanes go side by side, and that
+what is refused, by us or by the ledger, is sealed in quarantine before the batch counts as done.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from audit.errors import AuditError, Broken, Busy, Rejected
+from audit.errors import AuditError, Rejected
 from audit.events import Event
 from audit.group import Appended
 from collector import answers
@@ -21,28 +19,9 @@ from collector.limits import Limits
 from collector.quarantine import Quarantine
 from collector.streams.carried import Carried, delivery
 from collector.streams.declaration import Stream
+from collector.streams.taking import MOST_EVENTS, Patience, Taken, all_of
 
-MOST_EVENTS = 1_024
-"""Events of one append: more would keep other writers out for long."""
-_SHORTEST, _LONGEST = 0.1, 15.0
-"""Seconds between attempts while the ledger is away."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 Reason = tuple[str, str, str]
-
-
-class Stopped(Exception):
-    """The process ends before a batch could be logged: it is not acknowledged."""
-
-
-class Taken(NamedTuple):
-    """What became of a batch, in events; `tombstones` in messages."""
-
-    logged: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-    tombstones: int = 0
 
 
 class _Item(NamedTuple):
@@ -71,42 +50,32 @@ class _Unappended(Invalid):
     """One event that the ledger could not append."""
 
 
-class Intake:
-    """Takes batches of any stream. Belongs to one event loop.
-
-    `tell` hears when the ledger is away and when it is back.
-    """
+class Native:
+    """Takes batches of any stream of our own events. Belongs to one event loop."""
 
     def __init__(
-        self,
-        ledger: Appends,
-        quarantine: Quarantine,
-        limits: Limits,
-        stopping: asyncio.Event,
-        tell: Callable[[str], None],
+        self, ledger: Appends, quarantine: Quarantine, limits: Limits, patience: Patience
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
         self._limits = limits
-        self._stopping = stopping
-        self._tell = tell
+        self._until_done = patience.until_done
 
     async def take(self, stream: Stream, messages: Sequence[Carried]) -> Taken:
         """Log a batch, each lane in its order, and return once all of it is durable.
 
-        Waits as long as the ledger is busy. Raises `Stopped` where the process is to end before
-        that, `Broken` or `Tampered` where only a new process, or nobody, can go on.
+        Waits as long as the ledger is busy; raises what `Patience.until_done` raises.
         """
         batch = await asyncio.to_thread(_read, stream, messages, self._limits)
         lanes = [self._append_lane(items, batch.refused) for items in batch.lanes.values()]
-        counts = await _all_of(lanes)
+        counts = await all_of(lanes)
         if batch.refused:
             await self._until_done(self._seal, batch.refused)
         return Taken(
-            sum(logged for logged, _ in counts),
-            sum(duplicates for _, duplicates in counts),
-            len(batch.refused),
-            batch.tombstones,
+            logged=sum(logged for logged, _ in counts),
+            duplicates=sum(duplicates for _, duplicates in counts),
+            quarantined=len(batch.refused),
+            tombstones=batch.tombstones,
         )
 
     async def _append_lane(self, items: list[_Item], refused: list[_Refused]) -> tuple[int, int]:
@@ -160,42 +129,6 @@ class Intake:
             parcels.setdefault((str(error), error.field, error.remedy), []).append(kept)
         for reason, parcel in parcels.items():
             await asyncio.to_thread(self._quarantine.keep, *reason, parcel)
-
-    async def _until_done(
-        self, act: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """What `act` gives, once the ledger is not busy; raises `Stopped` when told to stop."""
-        pause = _SHORTEST
-        while True:
-            try:
-                found = await act(*args, **kwargs)
-            except Broken:
-                raise
-            except Busy as busy:
-                if pause == _SHORTEST:
-                    self._tell(f"waits for the ledger: {busy}")
-                await self._rest(pause)
-                pause = min(2 * pause, _LONGEST)
-            else:
-                if pause > _SHORTEST:
-                    self._tell("the ledger is back")
-                return found
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
-        raise Stopped
-
-
-async def _all_of(lanes: Sequence[Awaitable[T]]) -> list[T]:
-    """All results, after every lane has ended; else raises what the first that failed raised."""
-    found = await asyncio.gather(*lanes, return_exceptions=True)
-    for each in found:
-        if isinstance(each, BaseException):
-            raise each
-    return [each for each in found if not isinstance(each, BaseException)]
 
 
 def _read(stream: Stream, messages: Sequence[Carried], limits: Limits) -> _Batch:

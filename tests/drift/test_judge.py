@@ -123,10 +123,9 @@ def categories(seed: int, count: int, most: int = 50, move: int = 0) -> Columns:
 
 def test_rare_categories_are_pooled_as_one_until_the_rows_suffice() -> None:
     reference = categories(1, 10_000)
-    few = judge(SMALL, WINDOW, reference, categories(2, 900))
-    assert (named(few, "c0")["verdict"], few["verdict"]) == ("ok", "ok")
-    gone = judge(SMALL, WINDOW, reference, categories(2, 900, move=300))
-    assert (named(gone, "c0")["verdict"], gone["verdict"]) == ("shift", "shift")
+    for move, verdict in ((0, "ok"), (300, "shift")):
+        body = judge(SMALL, WINDOW, reference, categories(2, 900, move=move))
+        assert (named(body, "c0")["verdict"], body["verdict"]) == (verdict, verdict)
 
 
 def test_a_column_with_too_many_categories_for_its_rows_is_left_out_and_named() -> None:
@@ -134,11 +133,8 @@ def test_a_column_with_too_many_categories_for_its_rows_is_left_out_and_named() 
     assert named(body, "c0")["verdict"] == "insufficient"
     assert body["verdict"] == "ok"
     assert "Left out for too many different values: c0." in body["reason"]
-    random = np.random.default_rng(3)
-    codes = random.integers(0, 400, 900).astype(np.int32)
-    crowd = Categorical(codes, tuple(f"v{i}" for i in range(400)))
-    shifted = rows(3, 900, {"c0": crowd, "n1": Numeric(random.normal(3, 1, 900))})
-    found = judge(SMALL, WINDOW, categories(1, 10_000, 400), shifted)
+    shifted = {**categories(3, 900, 400).columns, "n1": moved(3, 900, 3.0).columns["n1"]}
+    found = judge(SMALL, WINDOW, categories(1, 10_000, 400), Columns(900, shifted, {}))
     assert (found["verdict"], found["drifted"]) == ("shift", ["n1"])
 
 

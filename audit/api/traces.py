@@ -2,7 +2,8 @@
 
 Decides what belongs to a decision: its prediction, everything that names that prediction, the
 verdicts on its windows, their alerts, and who looked. Any of the first two leads to the same
-trace. All entries that are opened are named in one access record.
+story; the proof is that of the entry asked for. All entries that are opened are named in one access
+record.
 """
 
 from base64 import b64encode
@@ -68,12 +69,14 @@ class Looked(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct, frozen=True):
     """Everything that the Decision page shows.
 
-    `decision` is None for an entry that is about no known prediction, or was erased; `leaf` is
-    None where its bytes are no leaf any more (then the verdict says so); `looked` is oldest first
-    and ends with this look.
+    Verdict, leaf, proof and looks are those of entry `index`; `prediction` is the entry of the
+    decision that it is or is about, None where there is none. `decision` is None for an entry that
+    is about no known prediction, or was erased; `leaf` is None where its bytes are no leaf any more
+    (then the verdict says so); `looked` is oldest first and ends with this look.
     """
 
     index: int
+    prediction: int | None
     verdict: trace.Verdict
     decision: Decision | None
     timeline: list[Moment]
@@ -85,9 +88,10 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """The prediction's index and all entries about it, opened."""
+    """The entry asked for; the prediction it is or is about, with all that names it, opened."""
 
     index: int
+    prediction: int | None
     entries: list[tuple[Leaf, dict[str, Any]]]
 
 
@@ -105,7 +109,7 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         """The verdict is derived again from stored bytes; the access is recorded first."""
         sight = reads.sight(request.user)
         found = _gather(reads, index, sight)
-        named = [leaf.index for leaf, _ in found.entries] or [found.index]
+        named = sorted({found.index, *(leaf.index for leaf, _ in found.entries)})
         reads.access.record(request.user, "trace", indexes=named)
         return _answer(reads, found, sight)
 
@@ -120,22 +124,25 @@ def _gather(reads: Reads, index: int, sight: Sight) -> _Found:
     except Tampered:
         # Its scope cannot be told: only who sees everything may see that it is damaged.
         within(sight, None if sight.integration is None else "-")
-        return _Found(index, [])
+        return _Found(index, None, [])
     visible(sight, first.leaf)
     body = body_of(first)
     if first.leaf.type in ABOUT and body:
         about = body["prediction"]
         owner = about.get("integration") or first.leaf.integration
         prediction = reader.find(owner, "PredictionLogged", about["id"])
-        if prediction is None or prediction == index:
-            return _Found(index, [(first.leaf, body)])
-        return _gather(reads, prediction, sight)
+        decided = None if prediction is None else _gather(reads, prediction, sight)
+        if decided is None or not decided.entries:
+            return _Found(index, prediction, [(first.leaf, body)])
+        return _Found(index, prediction, decided.entries)
     entries = [(first.leaf, body)]
-    if first.leaf.type == "PredictionLogged" and body:
+    if first.leaf.type != "PredictionLogged":
+        return _Found(index, None, entries)
+    if body:
         others = reader.about(first.leaf.integration, body["id"])[:_MOST_ABOUT]
         for other in others:
             entries += _opened(reads, other, sight)
-    return _Found(index, entries)
+    return _Found(index, index, entries)
 
 
 def _opened(reads: Reads, index: int, sight: Sight) -> list[tuple[Leaf, dict[str, Any]]]:
@@ -159,16 +166,18 @@ def _answer(reads: Reads, found: _Found, sight: Sight) -> Trace:
     looks = reads.access.looked(leaf) if leaf else []
     verdicts: list[Verdict] = []
     alerts: list[Alert] = []
-    if leaf and leaf.type == "PredictionLogged" and sight.integration is None:
-        verdicts = reads.governed.judged(leaf.model, leaf.version, leaf.event_us)
+    made = found.entries[0][0] if found.entries else leaf
+    if made and made.type == "PredictionLogged" and sight.integration is None:
+        verdicts = reads.governed.judged(made.model, made.version, made.event_us)
         starts = {each.window.start for each in verdicts}
         alerts = [
             each
             for each in reads.governed.alerts()
-            if (each.model, each.version) == (leaf.model, leaf.version) and each.incident in starts
+            if (each.model, each.version) == (made.model, made.version) and each.incident in starts
         ]
     return Trace(
         index=found.index,
+        prediction=found.prediction,
         verdict=evidence.verdict,
         decision=_decision(reads, found, sight.decision),
         timeline=assemble(

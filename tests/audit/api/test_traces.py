@@ -90,18 +90,38 @@ def test_the_timeline_joins_what_was_told_about_a_decision(site: Site) -> None:
     assert len(moments) == 3
 
 
-def test_an_outcome_leads_to_the_trace_of_its_prediction(site: Site) -> None:
+def test_an_outcome_leads_to_the_story_of_its_prediction_and_is_proved_itself(site: Site) -> None:
     index = site.log(prediction())
     outcome = site.log(about("o", outcome="repaid"), type="OutcomeObserved")
     found = traced(site, outcome)
-    assert found["index"] == index
+    assert (found["index"], found["prediction"]) == (outcome, index)
     assert sorted(site.accesses()[-1]["indexes"]) == [index, outcome]
+    assert set(states(found).values()) == {"ok"}
+    assert found["leaf"]["type"] == "OutcomeObserved"
+    leaf_hash = site.store.reader.leaf(outcome).hash
+    verifier = note.Verifier.parse(site.ledger.vkey)
+    tlogproof.verify(tlogproof.parse(found["proof"].encode()), leaf_hash, verifier)
+    decided = traced(site, index)
+    assert found["decision"] == decided["decision"] is not None
+    told = [
+        [m for m in each["timeline"] if m["type"] != "AccessRecorded"] for each in (found, decided)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_damaged_outcome_fails_though_its_prediction_is_whole(site: Site) -> None:
+    index = site.log(prediction())
+    outcome = site.log(about("o", outcome="repaid"), type="OutcomeObserved")
+    sealed = stored(site, "SELECT sealed FROM payload WHERE idx = ?", outcome)
+    vandalise(site, "UPDATE payload SET sealed = ? WHERE idx = ?", flipped(sealed, 20), outcome)
+    assert states(traced(site, outcome))["hash"] == "failed"
+    assert set(states(traced(site, index)).values()) == {"ok"}
 
 
 def test_an_outcome_before_its_prediction_has_a_trace_without_a_decision(site: Site) -> None:
     index = site.log(about("o", outcome="repaid"), type="OutcomeObserved")
     found = traced(site, index)
-    assert found["index"] == index
+    assert (found["index"], found["prediction"]) == (index, None)
     assert found["decision"] is None
     assert set(states(found).values()) == {"ok"}
 

@@ -1,0 +1,341 @@
+"""Two halves become one event, once, whoever is killed in between; one alone is told as such."""
+
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit.clock import system_clock
+from audit.errors import Busy
+from collector.adapters.wire import Half
+from collector.integrations.declaration import Declared
+from collector.integrations.pairing import HALF, PAIRED, Offer, Pairing
+from collector.integrations.unpaired import Alone, unpaired
+from collector.quarantine import KIND, Quarantine
+from tests.collector.conftest import House, Open
+from tests.collector.integrations.senders import (
+    ADAPTERS,
+    BY_HEADER,
+    HEADERS,
+    SECRET,
+    TOLD,
+    WAIT_SECONDS,
+    declare,
+    half,
+)
+
+CRM = Declared(name="crm", adapter="told")
+WAIT_US = WAIT_SECONDS * 1_000_000
+
+
+class Crash(Exception):
+    """The process was killed: nothing after this moment happened."""
+
+
+class Hours:
+    """The machine's time and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.added_us = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.added_us
+
+
+class Mortal:
+    """A part that may be killed before or after the n-th call that changes something."""
+
+    CHANGES = frozenset({"change", "append", "put", "done", "later"})
+
+    def __init__(self, part: Any, calls: "itertools.count[int]", dies_at: int | None) -> None:
+        self._part = part
+        self._calls = calls
+        self._dies_at = dies_at
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name)
+        if name not in self.CHANGES:
+            return found
+
+        def mortal(*args: Any, **named: Any) -> Any:
+            self._step()
+            answer = found(*args, **named)
+            self._step()
+            return answer
+
+        return mortal
+
+    def _step(self) -> None:
+        if next(self._calls) == self._dies_at:
+            raise Crash
+
+
+class Rig:
+    """Pairing over a real store, whose time can pass and whose process can be killed."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.hours = Hours()
+        house.store.work._clock = self.hours  # the store's own time, so that leases end with it
+
+    def pairing(self, dies_at: int | None = None) -> Pairing:
+        calls = itertools.count()
+        work: Any = Mortal(self.house.store.work, calls, dies_at)
+        ledger: Any = Mortal(self.house.store.ledger, calls, dies_at)
+        quarantine = Quarantine(work, self.hours)
+        return Pairing(ledger, work, quarantine, self.hours, os.urandom)
+
+    def offer(self, *halves: Half, dies_at: int | None = None) -> list[str]:
+        return self.pairing(dies_at).settle([Offer(each, CRM, TOLD) for each in halves])
+
+    def expire(self, later_us: int = 2 * WAIT_US, dies_at: int | None = None) -> None:
+        self.hours.added_us += later_us
+        self.pairing(dies_at).expire({"crm": CRM}.get, ADAPTERS, "sweeper")
+
+    def predictions(self) -> list[dict[str, Any]]:
+        return self.house.bodies("PredictionLogged")
+
+    def left(self, *kinds: str) -> int:
+        return sum(len(self.house.store.work.list(kind)) for kind in kinds)
+
+
+def made(key: str, side: str, value: Any = None) -> Half:
+    told = half(key, side, value)
+    return Half(key=key, side=side, body=json.dumps(told).encode())
+
+
+@pytest.fixture
+def rig(house: House) -> Rig:
+    """Pairing over an empty store."""
+    return Rig(house)
+
+
+REQUEST, RESPONSE = made("k", "request", {"x": 7}), made("k", "response", "late")
+
+
+@pytest.mark.parametrize("order", [(REQUEST, RESPONSE), (RESPONSE, REQUEST)])
+def test_two_halves_in_either_order_are_one_prediction(rig: Rig, order: tuple[Half, Half]) -> None:
+    assert rig.offer(order[0]) == ["waiting"]
+    assert rig.predictions() == []
+    assert rig.offer(order[1]) == ["accepted"]
+    (found,) = rig.predictions()
+    assert (found["id"], found["inputs"], found["output"]) == ("k", {"x": 7}, "late")
+    assert rig.left(HALF) == 0
+
+
+def test_both_halves_in_one_message_are_one_prediction(rig: Rig) -> None:
+    assert rig.offer(RESPONSE, REQUEST) == ["accepted", "accepted"]
+    assert len(rig.predictions()) == 1
+
+
+def test_a_redelivery_before_and_after_does_nothing(rig: Rig) -> None:
+    rig.offer(REQUEST)
+    assert rig.offer(REQUEST, REQUEST) == ["waiting", "waiting"]
+    rig.offer(RESPONSE)
+    assert rig.offer(REQUEST, RESPONSE) == ["duplicate", "duplicate"]
+    rig.expire()
+    assert len(rig.predictions()) == 1
+    assert rig.left(HALF, PAIRED, KIND) == 0
+
+
+def test_a_request_without_response_is_a_failed_prediction_and_is_counted(rig: Rig) -> None:
+    rig.offer(REQUEST, made("other", "request"))
+    rig.expire(later_us=WAIT_US - 1_000_000)
+    assert rig.predictions() == []
+    rig.expire(later_us=2_000_000)
+    found = {each["id"]: each for each in rig.predictions()}
+    assert found.keys() == {"k", "other"}
+    assert found["k"]["status"] == "error"
+    assert found["k"]["error"] == {"missing": "response"}
+    assert unpaired(rig.house.store.work) == {"crm": Alone(requests=2)}
+    assert rig.left(HALF) == 0
+
+
+def test_a_response_that_is_late_goes_to_quarantine_and_changes_nothing(rig: Rig) -> None:
+    rig.offer(REQUEST)
+    rig.expire(later_us=WAIT_US + 1)
+    assert rig.offer(RESPONSE) == ["late"]
+    assert [each["status"] for each in rig.predictions()] == ["error"]
+    assert rig.left(KIND) == 1
+    assert rig.house.bodies("ConflictRecorded") == []
+
+
+def test_a_lonely_response_goes_to_quarantine(rig: Rig) -> None:
+    rig.offer(RESPONSE)
+    rig.expire()
+    assert rig.predictions() == []
+    assert rig.left(HALF, KIND) == 1
+    (summary,), _ = Quarantine(rig.house.store.work, rig.hours).list("crm")
+    assert summary.reason == "its other half did not come"
+    assert unpaired(rig.house.store.work) == {"crm": Alone(responses=1)}
+
+
+def test_the_same_key_of_two_integrations_is_two_predictions(rig: Rig) -> None:
+    erp = Declared(name="erp", adapter="told")
+    rig.offer(REQUEST)
+    assert rig.pairing().settle([Offer(RESPONSE, erp, TOLD)]) == ["waiting"]
+
+
+def test_nothing_of_a_half_can_be_read_in_the_store(rig: Rig) -> None:
+    rig.offer(made("PRIVATE-KEY", "request", {"name": "PRIVATE-NAME"}))
+    (item,) = rig.house.store.work.list(HALF)
+    assert "PRIVATE" not in item.key
+    for path in rig.house.store.settings.data.rglob("*.db*"):
+        assert b"PRIVATE" not in path.read_bytes()
+
+
+def finished(rig: Rig) -> list[str]:
+    """Let all waits end, and some time pass for what a dead process had leased."""
+    for _ in range(4):
+        rig.expire()
+    assert rig.left(HALF) == 0
+    return [each["id"] for each in rig.predictions()]
+
+
+def test_a_kill_at_any_step_neither_loses_nor_doubles_a_pair(opened: Open) -> None:
+    survived = False
+    for dies_at in itertools.count():
+        rig = Rig(opened())
+        try:
+            rig.offer(REQUEST, dies_at=dies_at)
+            rig.offer(RESPONSE, dies_at=dies_at)
+            survived = True
+        except Crash:
+            # The sender was not answered and sends both again, one of them perhaps in vain.
+            rig.offer(REQUEST)
+            rig.offer(RESPONSE)
+        assert finished(rig) == ["k"], dies_at
+        assert "error" not in rig.predictions()[0]
+        assert rig.house.bodies("ConflictRecorded") == []
+        assert rig.left(KIND) == 0
+        if survived:
+            break
+    assert dies_at > 5
+
+
+def test_a_kill_at_any_step_of_the_second_half_without_redelivery_loses_nothing_stored(
+    opened: Open,
+) -> None:
+    """A sender that does not repeat may lose what was not answered, and nothing else."""
+    for dies_at in itertools.count():
+        rig = Rig(opened())
+        rig.offer(REQUEST)
+        try:
+            rig.offer(RESPONSE, dies_at=dies_at)
+        except Crash:
+            assert finished(rig) == ["k"], dies_at
+            assert rig.house.bodies("ConflictRecorded") == []
+            continue
+        break
+    assert dies_at > 3
+
+
+def test_a_kill_at_any_step_of_a_sweep_is_made_good_by_the_next(opened: Open) -> None:
+    for lonely in (REQUEST, RESPONSE):
+        for dies_at in itertools.count():
+            rig = Rig(opened())
+            rig.offer(lonely)
+            try:
+                rig.expire(dies_at=dies_at)
+                survived = True
+            except Crash:
+                survived = False
+            assert finished(rig) == (["k"] if lonely is REQUEST else []), dies_at
+            # Twice in quarantine does no harm: the second replay finds that nothing is left to do.
+            assert rig.left(KIND) in ({1, 2} if lonely is RESPONSE else {0})
+            assert rig.house.bodies("ConflictRecorded") == []
+            if survived:
+                break
+        assert dies_at > 3
+
+
+def test_halves_whose_declaration_is_gone_wait_on(rig: Rig) -> None:
+    rig.offer(REQUEST)
+    rig.hours.added_us += 2 * WAIT_US
+    rig.pairing().expire(lambda _: None, ADAPTERS, "sweeper")
+    assert rig.left(HALF) == 1
+    assert finished(rig) == ["k"]
+
+
+def test_a_full_quarantine_holds_up_no_other_half(rig: Rig) -> None:
+    rig.offer(RESPONSE, made("other", "request"))
+
+    class Full(Quarantine):
+        def keep_parcel(self, kept: Any, same: bytes) -> str:
+            raise Busy("full")
+
+    work = rig.house.store.work
+    pairing = Pairing(rig.house.store.ledger, work, Full(work, rig.hours), rig.hours, os.urandom)
+    rig.hours.added_us += 2 * WAIT_US
+    pairing.expire({"crm": CRM}.get, ADAPTERS, "sweeper")
+    assert [each["id"] for each in rig.predictions()] == ["other"]
+    assert rig.left(HALF) == 1
+
+
+Step = tuple[str, str]
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c"]), st.sampled_from(["request", "response", "time"])
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_comes_in_whatever_order_each_request_is_logged_once(
+    opened: Open, steps: Sequence[Step]
+) -> None:
+    """Redelivery within the wait is harmless; each request leads to exactly one prediction."""
+    rig = Rig(opened())
+    for key, side in steps:
+        if side == "time":
+            rig.expire(later_us=WAIT_US // 8)
+        else:
+            rig.offer(made(key, side, {"x": 1} if side == "request" else "late"))
+    found = finished(rig)
+    assert sorted(found) == sorted({key for key, side in steps if side == "request"})
+    assert rig.house.bodies("ConflictRecorded") == []
+
+
+def post(house: House, *halves: dict[str, Any]) -> int:
+    answer = house.client.post("/in/crm", json={"halves": list(halves)}, headers=HEADERS)
+    return answer.status_code
+
+
+def test_halves_come_in_over_http_and_are_counted(opened: Open) -> None:
+    house = opened(adapters=ADAPTERS, environment={"NEW": SECRET})
+    declare(house, BY_HEADER.format(name="crm"))
+    for each in range(20):
+        assert post(house, half(f"{each}", "request")) == 202
+    for each in range(20):
+        assert post(house, half(f"{each}", "response", "late")) == 202
+    assert len(house.bodies("PredictionLogged")) == 20
+    told = house.client.get("/metrics").text
+    label = 'address="in:told",fate="{}",integration="crm"}} 20.0'
+    assert label.format("waiting") in told
+    assert label.format("accepted") in told
+
+
+def test_a_lonely_response_is_offered_again_by_a_replay(opened: Open) -> None:
+    house = opened(adapters=ADAPTERS, environment={"NEW": SECRET})
+    declare(house, BY_HEADER.format(name="crm"))
+    rig = Rig(house)
+    rig.offer(RESPONSE)
+    rig.expire()
+    headers = house.token("crm")
+    (item,) = house.client.get("/v1/quarantine", headers=headers).json()["items"]
+    assert item["items"] == 1
+    rig.offer(REQUEST)
+    answer = house.client.post(f"/v1/quarantine/{item['id']}/replay", headers=headers)
+    assert answer.json() == {"accepted": 1}
+    assert [each["output"] for each in rig.predictions()] == ["late"]
+    assert house.client.get("/v1/quarantine", headers=headers).json()["items"] == []

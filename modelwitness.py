@@ -25,6 +25,7 @@ import audit.commands
 import collector.commands
 import collector.demonstration
 import collector.mapping.commands
+import collector.pulls.commands
 import collector.streams.commands
 import drift.commands
 from audit.access import Access
@@ -392,6 +393,7 @@ collector.demonstration.add_to(app, opened, running, applied, signin_address)
 audit.commands.add_to(app, opened, projections)
 collector.commands.add_to(app, opened)
 collector.mapping.commands.add_to(app)
+collector.pulls.commands.add_to(app, opened)
 collector.streams.commands.add_to(app, opened, ledger_apart)
 drift.commands.add_to(app, opened)
 

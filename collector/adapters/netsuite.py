@@ -128,6 +128,13 @@ ADAPTERS = (
     Adapter(
         name="netsuite.notes",
         read=read_notes,
-        options={**changes.OPTIONS, "object": "The type of the records that the notes are about."},
+        options={
+            **changes.OPTIONS,
+            "object": "The type of the records that the notes are about.",
+            "account": "For `modelwitness pull`: https://ACCOUNT.suitetalk.api.netsuite.com",
+            "token": "For `modelwitness pull`: an access token, as env:NAME or file:PATH.",
+            "since": "For `modelwitness pull`: the first date, 2026-01-31 00:00:00.",
+            "record_type": "For `modelwitness pull`: recordtypeid of the notes to read.",
+        },
     ),
 )

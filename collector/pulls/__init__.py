@@ -1,0 +1,1 @@
+"""Pulls: senders that do not send, and are asked."""

@@ -36,6 +36,7 @@ from collector.integrations.door import Door
 from collector.integrations.fetched import Fetched
 from collector.integrations.secrets import Secrets
 from collector.integrations.standard import Standard
+from collector.integrations.unpaired import UnpairedMetric
 from collector.integrations.wiring import Around, wired
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -63,6 +64,7 @@ def router(
     metrics = Metrics(registry, lambda: access.refusals)
     guard = authenticated(tokens, access.refused)
     ways = wired(ledger, work, clock, limits, metrics, around)
+    halves = UnpairedMetric(work, registry)
     held = Held(limits, metrics)
     entrance = Entrance(ways.ingest.take, tokens, guard, held, metrics)
     door = Door(
@@ -107,7 +109,7 @@ def router(
             kept,
             *doorway.routes(door),
             *standard.routes(fixed),
-            *health.routes(ledger, work, registry),
+            *health.routes(ledger, work, registry, halves.refresh),
         ],
         exception_handlers={CollectorError: refused},
     )

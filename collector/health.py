@@ -5,6 +5,8 @@ that is away or was rolled back takes this process out of rotation without resta
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 from litestar import Response, get
 from litestar.enums import MediaType
@@ -21,8 +23,10 @@ _OPEN: list[dict[str, list[str]]] = [{}]
 """No token is needed."""
 
 
-def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTPRouteHandler]:
-    """The routes of health and metrics."""
+def routes(
+    ledger: Ledger, work: Work, registry: CollectorRegistry, refresh: Callable[[], None]
+) -> list[HTTPRouteHandler]:
+    """The routes of health and metrics; `refresh` reads what metrics tell of the store."""
 
     @get(
         "/healthz",
@@ -67,9 +71,10 @@ def routes(ledger: Ledger, work: Work, registry: CollectorRegistry) -> list[HTTP
         tags=["Health"],
         security=_OPEN,
         media_type="text/plain",
-        sync_to_thread=False,
     )
-    def metrics() -> Response[bytes]:
+    async def metrics() -> Response[bytes]:
+        with suppress(AuditError):  # a store that is away hides no counter of this process
+            await asyncio.to_thread(refresh)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return [healthz, readyz, metrics]

@@ -30,10 +30,10 @@ from collector import answers
 from collector.adapters.wire import Adapted, Adapter, Half, Refused
 from collector.errors import CollectorError, Invalid
 from collector.integrations.declaration import Declared
-from collector.integrations.unpaired import Unpaired
+from collector.integrations.unpaired import HALF, Unpaired
 from collector.quarantine import Kept, Quarantine
 
-HALF, PAIRED, SECRET = "half", "paired", "pairing-key"
+PAIRED, SECRET = "paired", "pairing-key"
 REQUEST, RESPONSE, JOINED = "request", "response", "joined"
 LEASE_SECONDS: Final = 60
 PAGE: Final = 200

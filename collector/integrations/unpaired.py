@@ -5,14 +5,17 @@ it is the same in every process and after any crash.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from audit.work import New
 
-UNPAIRED = "unpaired"
+HALF, UNPAIRED = "half", "unpaired"
 _PAGE = 200
 
 
@@ -35,6 +38,7 @@ class ListsWork(Protocol):
     """The part of the work table that shows the counts."""
 
     def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[Item]: ...
+    def usage(self, kind: str, suffix: str) -> tuple[int, int]: ...
 
 
 class Alone(msgspec.Struct, frozen=True):
@@ -74,3 +78,35 @@ def unpaired(work: ListsWork) -> dict[str, Alone]:
         found.update((each.key, _decode_alone(each.body)) for each in page)
         after = page[-1].key
     return found
+
+
+class UnpairedMetric(Collector):
+    """What is known of halves, as it was when `refresh` was called last."""
+
+    def __init__(self, work: ListsWork, registry: CollectorRegistry) -> None:
+        self._work = work
+        self._alone: dict[str, Alone] = {}
+        self._waiting = 0
+        registry.register(self)
+
+    def refresh(self) -> None:
+        """Read the store; raises `Busy`."""
+        self._waiting, _ = self._work.usage(HALF, "")
+        self._alone = unpaired(self._work)
+
+    def collect(self) -> Iterator[Metric]:
+        """What a scrape shows."""
+        found = CounterMetricFamily(
+            "modelwitness_unpaired",
+            "Requests and responses whose other half did not come in time, ever",
+            labels=["integration", "side"],
+        )
+        for name, alone in self._alone.items():
+            found.add_metric([name, "request"], alone.requests)
+            found.add_metric([name, "response"], alone.responses)
+        yield found
+        yield GaugeMetricFamily(
+            "modelwitness_waiting_halves",
+            "Requests and responses that wait for their other half",
+            value=self._waiting,
+        )

@@ -14,8 +14,8 @@ from audit.clock import system_clock
 from audit.errors import Busy
 from collector.adapters.wire import Half
 from collector.integrations.declaration import Declared
-from collector.integrations.pairing import HALF, PAIRED, Offer, Pairing
-from collector.integrations.unpaired import Alone, unpaired
+from collector.integrations.pairing import PAIRED, Offer, Pairing
+from collector.integrations.unpaired import HALF, Alone, unpaired
 from collector.quarantine import KIND, Quarantine
 from tests.collector.conftest import House, Open
 from tests.collector.integrations.senders import (
@@ -323,6 +323,17 @@ def test_halves_come_in_over_http_and_are_counted(opened: Open) -> None:
     label = 'address="in:told",fate="{}",integration="crm"}} 20.0'
     assert label.format("waiting") in told
     assert label.format("accepted") in told
+
+
+def test_who_stayed_alone_is_told_by_the_metrics(house: House) -> None:
+    rig = Rig(house)
+    rig.offer(REQUEST, made("other", "response"))
+    rig.expire()
+    rig.offer(made("third", "request"))
+    told = house.client.get("/metrics").text
+    assert 'modelwitness_unpaired_total{integration="crm",side="request"} 1.0' in told
+    assert 'modelwitness_unpaired_total{integration="crm",side="response"} 1.0' in told
+    assert "modelwitness_waiting_halves 1.0" in told
 
 
 def test_a_lonely_response_is_offered_again_by_a_replay(opened: Open) -> None:

@@ -1,8 +1,8 @@
 """What drift leaves behind, as the read side sees it: policies, verdicts, alerts and cases.
 
 Decides which fields of these documents are read here. They belong to package `drift`, which
-this package never imports: the two meet in documents by kind (policy, drift, alert, case), and
-fields that are unknown here are ignored.
+this package never imports: the two meet in documents by kind (policy, drift, drift-progress,
+alert, case), and fields that are unknown here are ignored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -155,6 +155,10 @@ class Governed:
                 if len(found) == most:
                     break
         return found
+
+    def judged_models(self) -> set[str]:
+        """The models on which there is a verdict; all others need not be asked about."""
+        return {key.partition(" ")[0] for key, _ in self._documents.each("drift-progress")}
 
     def judged(self, model: str, version: str, event_us: int) -> list[Verdict]:
         """The verdicts on windows of this version that hold the moment, latest window first.

@@ -8,6 +8,7 @@ Decides the status of a model version, worst fact first; it is never ok for lack
     ok       none of these
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -20,6 +21,7 @@ from audit.rollups import percentile
 
 GROUPS = ("integration", "model", "version", "status")
 """What the rollups handed to `summarise` are grouped by, in this order."""
+_INTEGRATION, _MODEL = slice(0, 1), slice(1, 3)
 
 _BAD_ERRORS, _MANY_ERRORS = 0.05, 0.01
 _RANK = {"bad": 0, "warn": 1, "unknown": 2, "ok": 3}
@@ -84,12 +86,21 @@ class Facts(msgspec.Struct, frozen=True):
 
 def summarise(facts: Facts, verified: Verified, now_us: int) -> Overview:
     """The overview of these facts; rollups grouped by `GROUPS`."""
-    standing = [alert for alert in facts.alerts if alert.state != "resolved"]
+    standing = Counter(
+        (alert.model, alert.version) for alert in facts.alerts if alert.state != "resolved"
+    )
+    predictions = _by(_MODEL, facts.predictions)
+    outcomes = _by(_MODEL, facts.outcomes)
     models = [
-        _model(name, version, facts, standing)
-        for name, version in sorted(
-            {(row.model, row.version) for row in facts.series if row.type == "PredictionLogged"}
+        _model(
+            each,
+            last_us,
+            predictions.get(each, []),
+            outcomes.get(each, []),
+            facts.verdicts.get(each),
+            standing[each],
         )
+        for each, last_us in sorted(_last(facts.series).items())
     ]
     return Overview(
         predictions=_count(facts.predictions),
@@ -97,35 +108,39 @@ def summarise(facts: Facts, verified: Verified, now_us: int) -> Overview:
         p95=percentile(merge(row.buckets for row in facts.predictions), 0.95),
         models=sorted(models, key=lambda each: _RANK[each.status]),
         integrations=_integrations(facts),
-        alerts_open=len(standing),
+        alerts_open=standing.total(),
         cases_open=sum(not case.settled for case in facts.cases),
         verified=verified,
         as_of=rfc3339(now_us),
     )
 
 
-def _model(name: str, version: str, facts: Facts, standing: Sequence[Alert]) -> ModelNow:
-    rows = [row for row in facts.predictions if row.keys[1:3] == (name, version)]
-    count, errors = _count(rows), _errors(rows)
-    last = max(
-        (
-            row.last_us
-            for row in facts.series
-            if (row.type, row.model, row.version) == ("PredictionLogged", name, version)
-        ),
-        default=None,
-    )
-    verdict = facts.verdicts.get((name, version))
-    alerts = sum((alert.model, alert.version) == (name, version) for alert in standing)
-    labelled = _count([row for row in facts.outcomes if row.keys[1:3] == (name, version)])
+def _last(series: Sequence[Series]) -> dict[tuple[str, str], int]:
+    """When each model version predicted last."""
+    found: dict[tuple[str, str], int] = {}
+    for row in series:
+        if row.type == "PredictionLogged":
+            key = row.model, row.version
+            found[key] = max(row.last_us, found.get(key, row.last_us))
+    return found
+
+
+def _model(
+    named: tuple[str, str],
+    last_us: int,
+    rows: Sequence[Rollup],
+    outcomes: Sequence[Rollup],
+    verdict: Verdict | None,
+    alerts: int,
+) -> ModelNow:
+    count, errors, labelled = _count(rows), _errors(rows), _count(outcomes)
     return ModelNow(
-        name=name,
-        version=version,
+        *named,
         status=_status(count, errors, verdict, alerts),
         predictions=count,
         errors=errors,
         p95=percentile(merge(row.buckets for row in rows), 0.95),
-        last_prediction=None if last is None else rfc3339(last),
+        last_prediction=rfc3339(last_us),
         verdict=verdict.verdict if verdict else None,
         drifted=list(verdict.drifted) if verdict else [],
         open_alerts=alerts,
@@ -150,9 +165,18 @@ def _integrations(facts: Facts) -> list[IntegrationNow]:
         if row.type == "PredictionLogged":
             last[row.integration] = max(row.last_us, last.get(row.integration, row.last_us))
     found = []
+    by_name = _by(_INTEGRATION, facts.predictions)
     for name, last_us in sorted(last.items()):
-        rows = [row for row in facts.predictions if row.keys[0] == name]
+        rows = by_name.get((name,), [])
         found.append(IntegrationNow(name, _count(rows), _errors(rows), rfc3339(last_us)))
+    return found
+
+
+def _by(places: slice, rows: Sequence[Rollup]) -> dict[tuple[str, ...], list[Rollup]]:
+    """The rows by those of their keys that stand in these places of `GROUPS`."""
+    found: dict[tuple[str, ...], list[Rollup]] = {}
+    for row in rows:
+        found.setdefault(row.keys[places], []).append(row)
     return found
 
 

@@ -22,7 +22,7 @@ from audit.events import SYSTEM, event_of_json
 from audit.keys import PREDICTION_FIELD, Keys
 from audit.ledger import Ledger
 from audit.seal import Sealed, open_sealed
-from audit.search import Query
+from audit.search import BOUNDS, Bounds, Query
 from audit.tables import blind_index, entry, head, payload, series, subject_key
 
 _STREAMED = 2_000
@@ -142,10 +142,10 @@ class Reader:
                     found[bytes(tag)].append(int(idx))
             return [found[tag] for tag in tags]
 
-    def search(self, query: Query) -> Page:
-        """Return one page of matching entries, newest first."""
+    def search(self, query: Query, bounds: Bounds = BOUNDS) -> Page:
+        """Return one page of matching entries, newest first; `bounds` say how, not which."""
         with self._database.reading() as connection:
-            places = search.candidates(connection, query, self._index_keys(connection))
+            places = search.candidates(connection, query, self._index_keys(connection), bounds)
             hits: list[Leaf] = []
             more = False
             for batch in _batches(places, query.limit + 1):

@@ -2,9 +2,14 @@
 
 Decides the filters (a mandatory time range; integration, model, version, type, status; subject or
 one reference) and the cursor (the event time and index of the last entry seen, so that pages
-neither repeat nor skip while the ledger grows). Hides how an index is chosen: by clear fields one
-short index per matching series, by subject or reference the blind index, whose hits are decrypted
-and rechecked by the reader.
+neither repeat nor skip while the ledger grows). Hides how an index is chosen:
+
+    subject, reference       the blind index, whose hits are decrypted and rechecked by the reader
+    few series match         one short range of the index of each, merged
+    more of them             the newest entries by time, looked through up to a bound; where too few
+                             of those match, the series whose newest entries come next, merged
+
+so that a page costs a bounded number of statements however many series there are.
 """
 
 import heapq
@@ -12,8 +17,9 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, literal, select, tuple_
 
 from audit.errors import Rejected
 from audit.keys import REFERENCE_FIELD, IndexKeys
@@ -22,6 +28,16 @@ from audit.tables import blind_index, entry, payload, series, subject_key
 LARGEST_PAGE = 200
 Place = tuple[int, int]
 """(event_us, index): the order of search results, descending."""
+
+
+class Bounds(NamedTuple):
+    """From how many series on the time is walked instead, and over how many entries at most."""
+
+    merged: int = 64
+    walked: int = 4_000
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +65,26 @@ class Query:
             raise Rejected("the range is empty", field="/to", remedy="Let `to` be after `from`.")
 
 
-def candidates(connection: Connection, query: Query, keys: IndexKeys) -> Iterator[Place]:
-    """Yield the places of entries that match the query's indexes, newest first."""
+def candidates(
+    connection: Connection, query: Query, keys: IndexKeys, bounds: Bounds = BOUNDS
+) -> Iterator[Place]:
+    """Yield the places of entries that match the query's indexes, newest first.
+
+    By subject or reference all of them; else as many as a page needs, and one more.
+    """
     upper = _parse_cursor(query.cursor)
-    wanted = _series_ids(connection, query)
-    if not wanted:
-        return
     if query.subject is not None:
-        yield from _of_subject(connection, query, keys.subject(*query.subject), wanted, upper)
+        yield from _of_subject(connection, query, keys.subject(*query.subject), upper)
     elif query.reference is not None:
         tag = keys.reference(*query.reference)
-        yield from _of_term(connection, query, keys.version, tag, wanted, upper)
+        yield from _of_term(connection, query, keys.version, tag, upper)
     else:
-        streams = [_of_series(connection, query, each, upper) for each in wanted]
-        yield from heapq.merge(*streams, reverse=True)
+        matching = select(series.c.id).where(*_filters(query)).limit(bounds.merged + 1)
+        wanted = list(connection.execute(matching).scalars())
+        if len(wanted) > bounds.merged:
+            yield from _of_many(connection, query, upper, bounds.walked)
+        else:
+            yield from _merged(connection, query, wanted, upper)
 
 
 def cursor_of(place: Place) -> str:
@@ -85,30 +107,39 @@ def _parse_cursor(cursor: str | None) -> Place | None:
     )
 
 
-def _series_ids(connection: Connection, query: Query) -> list[int]:
-    wanted = select(series.c.id)
-    for column, value in (
+def _filters(query: Query) -> list[ColumnElement[bool]]:
+    asked = (
         (series.c.integration, query.integration),
         (series.c.model, query.model),
         (series.c.version, query.version),
         (series.c.type, query.type),
         (series.c.status, query.status),
-    ):
-        if value is not None:
-            wanted = wanted.where(column == value)
-    return list(connection.execute(wanted).scalars())
+    )
+    return [column == value for column, value in asked if value is not None]
 
 
-def _in_range(rows: Select[Place], query: Query, upper: Place | None) -> Select[Place]:
-    rows = rows.where(entry.c.event_us >= query.start_us, entry.c.event_us < query.end_us)
-    if upper is not None:
-        rows = rows.where(
-            or_(
-                entry.c.event_us < upper[0],
-                and_(entry.c.event_us == upper[0], entry.c.idx < upper[1]),
-            )
-        )
-    return rows.order_by(entry.c.event_us.desc(), entry.c.idx.desc())
+def _in_range(
+    rows: Select[Any],
+    query: Query,
+    upper: Place | None,
+    time: ColumnElement[int] = entry.c.event_us,
+) -> Select[Any]:
+    """Hold rows to the range and below `upper`, newest first."""
+    rows = rows.where(time >= query.start_us)
+    if upper is None or upper[0] >= query.end_us:
+        rows = rows.where(time < query.end_us)
+    else:
+        # One bound, and as a pair: so an index is entered at this place, not read from its end.
+        rows = rows.where(tuple_(time, entry.c.idx) < tuple_(*map(literal, upper)))
+    return rows.order_by(time.desc(), entry.c.idx.desc())
+
+
+def _merged(
+    connection: Connection, query: Query, wanted: Sequence[int], upper: Place | None
+) -> Iterator[Place]:
+    return heapq.merge(
+        *(_of_series(connection, query, each, upper) for each in wanted), reverse=True
+    )
 
 
 def _of_series(
@@ -120,27 +151,83 @@ def _of_series(
         yield int(event_us), int(idx)
 
 
-def _of_subject(
-    connection: Connection, query: Query, tag: bytes, wanted: Sequence[int], upper: Place | None
+def _of_many(
+    connection: Connection, query: Query, upper: Place | None, most: int
 ) -> Iterator[Place]:
-    # "+ 0" hides the series' index: a planner that walks it reads every entry of the series.
+    filters = _filters(query)
+    if not filters:  # every entry matches: the walk is as long as the page
+        yield from _by_time(connection, query, upper, query.limit + 1)
+        return
+    found = 0
+    for place, matches in _walked(connection, query, upper, most):
+        upper = place
+        if matches:
+            found += 1
+            yield place
+    if found <= query.limit:
+        nearest = _nearest(connection, query, upper)
+        yield from _merged(connection, query, nearest, upper)
+
+
+def _by_time(
+    connection: Connection, query: Query, upper: Place | None, most: int
+) -> Iterator[Place]:
+    rows = select(entry.c.event_us, entry.c.idx)
+    for event_us, idx in connection.execute(_in_range(rows, query, upper).limit(most)):
+        yield int(event_us), int(idx)
+
+
+def _walked(
+    connection: Connection, query: Query, upper: Place | None, most: int
+) -> Iterator[tuple[Place, bool]]:
+    """Yield the newest `most` entries, and whether the query's clear fields are theirs."""
+    newest = select(entry.c.event_us, entry.c.idx, entry.c.series)
+    walked = _in_range(newest, query, upper).limit(most).subquery()
+    rows = (
+        select(walked.c.event_us, walked.c.idx, and_(*_filters(query)))
+        # An outer join, whose left side every planner reads first and in its order.
+        .select_from(walked.outerjoin(series, series.c.id == walked.c.series))
+        .order_by(walked.c.event_us.desc(), walked.c.idx.desc())
+    )
+    for event_us, idx, matches in connection.execute(rows):
+        yield (int(event_us), int(idx)), bool(matches)
+
+
+def _nearest(connection: Connection, query: Query, upper: Place | None) -> list[int]:
+    """Return the matching series whose newest entries below `upper` are the newest.
+
+    As many as a page has entries, and one more: no entry of another series can be on that page,
+    since the newest of each of these stands above all of that series.
+    """
+    newest = _in_range(select(entry.c.idx).where(entry.c.series == series.c.id), query, upper)
+    found = (
+        select(series.c.id, newest.limit(1).scalar_subquery().label("idx"))
+        .where(*_filters(query))
+        .subquery()
+    )
+    rows = (
+        select(found.c.id)
+        .join(entry, entry.c.idx == found.c.idx)
+        .order_by(entry.c.event_us.desc(), entry.c.idx.desc())
+        .limit(query.limit + 1)
+    )
+    return list(connection.execute(rows).scalars())
+
+
+def _of_subject(
+    connection: Connection, query: Query, tag: bytes, upper: Place | None
+) -> Iterator[Place]:
     rows = (
         select(entry.c.event_us, entry.c.idx)
         .join(payload, payload.c.idx == entry.c.idx)
         .join(subject_key, subject_key.c.handle == payload.c.handle)
-        .where(subject_key.c.tag == tag, (entry.c.series + 0).in_(wanted))
+        .where(subject_key.c.tag == tag)
     )
-    for event_us, idx in connection.execute(_in_range(rows, query, upper)):
-        yield int(event_us), int(idx)
+    yield from _filtered(connection, query, rows, upper)
 
 
 def _of_term(
-    connection: Connection,
-    query: Query,
-    version: int,
-    tag: bytes,
-    wanted: Sequence[int],
-    upper: Place | None,
+    connection: Connection, query: Query, version: int, tag: bytes, upper: Place | None
 ) -> Iterator[Place]:
     rows = (
         select(entry.c.event_us, entry.c.idx)
@@ -149,8 +236,18 @@ def _of_term(
             blind_index.c.kver == version,
             blind_index.c.field == REFERENCE_FIELD,
             blind_index.c.tag == tag,
-            (entry.c.series + 0).in_(wanted),
         )
     )
-    for event_us, idx in connection.execute(_in_range(rows, query, upper)):
+    yield from _filtered(connection, query, rows, upper)
+
+
+def _filtered(
+    connection: Connection, query: Query, rows: Select[Any], upper: Place | None
+) -> Iterator[Place]:
+    # "+ 0" hides the indexes by series and by time: a planner that walks one reads every entry.
+    filters = _filters(query)
+    if filters:
+        wanted = select(series.c.id).where(*filters)
+        rows = rows.where((entry.c.series + 0).in_(wanted))
+    for event_us, idx in connection.execute(_in_range(rows, query, upper, entry.c.event_us + 0)):
         yield int(event_us), int(idx)

@@ -158,11 +158,12 @@ def _models(reads: Reads) -> list[ModelRow]:
         versions[version] = msgspec.structs.replace(
             known, lineage=each.lineage or None, case=each.case, unverified=each.unverified
         )
-    policies = reads.governed.policies()
+    policies, judged = reads.governed.policies(), reads.governed.judged_models()
     rows = []
     for name in sorted(found.keys() | policies.keys()):
         policy = policies.get(name)
-        last = next((v for v in reads.governed.verdicts(name) if v.segment == "all"), None)
+        verdicts = reads.governed.verdicts(name) if name in judged else []
+        last = next((v for v in verdicts if v.segment == "all"), None)
         rows.append(
             ModelRow(
                 name,
@@ -234,8 +235,9 @@ def _overview(reads: Reads, start_us: int, end_us: int) -> Overview:
         if row.type == "PredictionLogged":
             versions.setdefault(row.model, set()).add(row.version)
     verdicts: dict[tuple[str, str], Verdict] = {}
-    for model, named in versions.items():
-        for version, verdict in reads.governed.last_verdicts(model, len(named)).items():
+    for model in versions.keys() & reads.governed.judged_models():
+        known = reads.governed.last_verdicts(model, len(versions[model]))
+        for version, verdict in known.items():
             verdicts[model, version] = verdict
     predictions, outcomes = (
         counts.rollups(start_us, end_us, by=GROUPS, step_us=_WHOLE, type=type)

@@ -53,6 +53,7 @@ from audit.ports import refuse_taken
 from audit.settings import AuditSettings
 from audit.store import open_store
 from audit.tokens import Tokens
+from collector.sources import Sources
 from drift.errors import DriftError
 from drift.projection import Governance
 
@@ -77,7 +78,7 @@ do so at each statement, and at the default of 5 ms ingest was measured at half 
 
 def projections() -> tuple[Projection, ...]:
     """Return every projection: whoever appends or checks must know them all."""
-    return Catalog(), Governance()
+    return Catalog(), Governance(), Sources()
 
 
 @contextmanager
@@ -353,21 +354,28 @@ def running(
 
 @app.command()
 def apply(
-    file: Annotated[Path, typer.Argument(help="Declaration (kind: policy or integration).")],
+    file: Annotated[
+        Path, typer.Argument(help="Declaration (kind: policy, integration or stream).")
+    ],
     data: Data = DATA,
     database: Database = "",
 ) -> None:
-    """Put a policy or an integration in force; the same file twice changes nothing."""
+    """Put a policy, an integration or a stream in force; the same file twice changes nothing."""
     from audit.declared import kind_of, read
 
     text = read(file)
-    kind = kind_of(text, ("policy", "integration"))
+    kind = kind_of(text, ("policy", "integration", "stream"))
     with opened(data, database) as parts:
         if kind == "policy":
             from drift.apply import apply_text as put_policy
 
             policy = put_policy(parts.store, text, getpass.getuser())
             name, revision, changed = policy.model, policy.revision, policy.changed
+        elif kind == "stream":
+            from collector.streams.applied import apply_text as put_stream
+
+            stream = put_stream(parts.store, text, getpass.getuser(), clock=system_clock)
+            name, revision, changed = stream.name, stream.revision, stream.changed
         else:
             from collector.integrations.apply import apply_text as put_integration
 

@@ -23,6 +23,7 @@ SYSTEM_TYPES = frozenset(
     {
         "PolicyChanged",
         "IntegrationDeclared",
+        "SourceDeclared",
         "DriftMeasured",
         "AlertRaised",
         "AlertAcknowledged",

@@ -12,16 +12,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audit.clock import system_clock
-from audit.errors import AuditError, BadDeclaration
-from audit.options import DATA, Data, Database, Open, Parts, Quiet, store_told
+from audit.errors import AuditError, BadDeclaration, Busy, Rejected
+from audit.options import DATA, LOCAL, Data, Database, Open, Parts, Quiet, store_told
 from audit.settings import AuditSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Apart = Callable[[Path, str, threading.Event], Callable[..., Any]]
 """`ledger_apart` of the composition root."""
 Tell = Callable[[str], None]
 _TOLD_SECONDS = 60
+_LOOK_SECONDS = 5.0
 _SWITCH_SECONDS = 0.001
 
 
@@ -41,7 +42,10 @@ def add_to(app: typer.Typer, opened: Open, apart: Apart) -> None:
 
     @app.command()
     def consume(
-        files: Annotated[list[Path], typer.Argument(help="Files of kind: stream.")],
+        files: Annotated[list[Path] | None, typer.Argument(help="Files of kind: stream.")] = None,
+        declared: Annotated[
+            bool, typer.Option("--declared", help="Those that were applied, as they change.")
+        ] = False,
         metrics_port: Annotated[
             int, typer.Option(min=0, max=65_535, help="Port for Prometheus; 0 for none.")
         ] = 0,
@@ -52,69 +56,118 @@ def add_to(app: typer.Typer, opened: Open, apart: Apart) -> None:
         """Log what brokers carry: Kafka, RabbitMQ, NATS JetStream, Redis Streams. Until stopped."""
         tell: Tell = _silent if quiet else _told
         _log_to(tell)
-        streams = _streams(files)
+        if bool(files) == declared:
+            raise Rejected("what is to be consumed?", remedy="give files, or --declared")
+        streams = _streams(files or [])
         sys.setswitchinterval(_SWITCH_SECONDS)
         lost = threading.Event()
+        counts: dict[str, Counts] = {}
         with opened(data, database, apart=apart(data, database, lost)) as parts:
             tell(store_told(AuditSettings.of(data, database)))
-            counts = _consume(parts, streams, metrics_port, tell)
+            with _scraped(metrics_port, counts):
+                asyncio.run(_run(parts, None if declared else streams, counts, tell))
+        for each in counts.values():
+            tell(each.told())
         if lost.is_set():
             raise AuditError("the process that holds the ledger ended, and consume with it")
-        for each in counts:
-            tell(each.told())
         tell("stopped")
 
 
 def _streams(files: Sequence[Path]) -> "list[Stream]":
-    from collector.adapters.registry import ADAPTERS
-    from collector.delivery import CLOUDEVENTS, NATIVE
-    from collector.streams.declaration import BY_INTEGRATION, parse
+    from audit.declared import read
+    from collector.streams.applied import parsed
 
-    formats = [*NATIVE, CLOUDEVENTS, BY_INTEGRATION, *ADAPTERS]
     found: dict[str, Stream] = {}
     for file in files:
-        try:
-            text = file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadDeclaration("", f"{file} cannot be read", "give a UTF-8 file") from error
-        stream = parse(text, formats)
+        stream = parsed(read(file))
         if stream.name in found:
             raise BadDeclaration("name", f"{stream.name} is given twice", "name each differently")
         found[stream.name] = stream
-    return list(found.values())
+    return [each for each in found.values() if not each.paused]
 
 
-def _consume(parts: Parts, streams: "list[Stream]", port: int, tell: Tell) -> "list[Counts]":
+@contextmanager
+def _scraped(port: int, counts: "dict[str, Counts]") -> Iterator[None]:
+    """Show counts to Prometheus during the block, where a port is given."""
+    if not port:
+        yield
+        return
     from prometheus_client import CollectorRegistry, start_http_server
 
-    from collector.streams.counts import Counts, StreamMetrics
+    from collector.streams.counts import StreamMetrics
 
-    counts = [Counts(each.name) for each in streams]
-    server = None
-    if port:
-        registry = CollectorRegistry()
-        registry.register(StreamMetrics(counts))
-        server, _ = start_http_server(port, "127.0.0.1", registry)
+    registry = CollectorRegistry()
+    registry.register(StreamMetrics(counts))
+    server, thread = start_http_server(port, LOCAL, registry)
     try:
-        asyncio.run(_run(parts, list(zip(streams, counts, strict=True)), tell))
+        yield
     finally:
-        if server is not None:
-            server.shutdown()
-            server.server_close()
-    return counts
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
-async def _run(parts: Parts, streams: "list[tuple[Stream, Counts]]", tell: Tell) -> None:
+async def _run(
+    parts: Parts, given: "list[Stream] | None", counts: "dict[str, Counts]", tell: Tell
+) -> None:
+    """Consume what is given, else what is in force: a change of that closes all and begins anew."""
+    from collector.streams.applied import in_force
     from collector.streams.consuming import Consumer
+    from collector.streams.counts import Counts
 
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    take = _taker(parts, stopping, tell)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    consumer = Consumer(take, parts.store.work, name, os.environ, stopping, tell)
-    async with _telling([counts for _, counts in streams], tell):
-        await consumer.run(streams)
+    while not stopping.is_set():
+        streams, strange = given or [], list[str]()
+        if given is None:
+            streams, strange = await asyncio.to_thread(in_force, parts.store.documents)
+        for each in strange:
+            tell(f"{each}: declared in a way that this version does not know; left out")
+        told = [(each, counts.setdefault(each.name, Counts(each.name))) for each in streams]
+        ending = asyncio.Event()
+        consumer = Consumer(
+            _taker(parts, ending, tell), parts.store.work, name, os.environ, ending, tell
+        )
+        watching = [asyncio.create_task(_passed_on(stopping, ending))]
+        watching.append(asyncio.create_task(_tell_counts(counts, tell)))
+        if given is None:
+            watching.append(asyncio.create_task(_changed(parts, streams, ending)))
+        try:
+            await consumer.run(told)
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _passed_on(stopping: asyncio.Event, ending: asyncio.Event) -> None:
+    await stopping.wait()
+    ending.set()
+
+
+async def _changed(parts: Parts, streams: "list[Stream]", ending: asyncio.Event) -> None:
+    """End the round when other streams are in force."""
+    from collector.streams.applied import in_force
+
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        with suppress(Busy):
+            found, _ = await asyncio.to_thread(in_force, parts.store.documents)
+            if found != streams:
+                ending.set()
+
+
+async def _tell_counts(counts: "dict[str, Counts]", tell: Tell) -> None:
+    """Say once a minute what was done since."""
+    before: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(_TOLD_SECONDS)
+        for each in list(counts.values()):
+            if each.messages != before.get(each.stream, 0):
+                before[each.stream] = each.messages
+                tell(each.told())
 
 
 def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
@@ -135,28 +188,6 @@ def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
     return lambda stream, messages: (native if stream.format in own else by_adapter).take(
         stream, messages
     )
-
-
-@asynccontextmanager
-async def _telling(counts: "list[Counts]", tell: Tell) -> AsyncIterator[None]:
-    """Say once a minute what was done since, until the block ends."""
-
-    async def on() -> None:
-        before = [0] * len(counts)
-        while True:
-            await asyncio.sleep(_TOLD_SECONDS)
-            for at, each in enumerate(counts):
-                if each.messages != before[at]:
-                    before[at] = each.messages
-                    tell(each.told())
-
-    task = asyncio.create_task(on())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _told(text: str) -> None:

@@ -57,10 +57,12 @@ class Consumer:
     async def run(self, streams: Sequence[tuple[Stream, Counts]]) -> None:
         """Consume until `stopping` is set; raises what ended a stream for good, after all ended."""
         tasks = [asyncio.create_task(self._keep(*each)) for each in streams]
+        told = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stopping.set()
+            await told
             found = await asyncio.gather(*tasks, return_exceptions=True)
         for each in found:
             if isinstance(each, BaseException):

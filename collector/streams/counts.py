@@ -3,7 +3,7 @@
 Decides names; hides nothing. The numbers are added on the event loop and read by whoever scrapes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -44,7 +44,7 @@ class Counts:
 class StreamMetrics(Collector):
     """The counts of all streams of a process, as a scrape shows them."""
 
-    def __init__(self, counts: Sequence[Counts]) -> None:
+    def __init__(self, counts: Mapping[str, Counts]) -> None:
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
@@ -59,7 +59,7 @@ class StreamMetrics(Collector):
             "What was in them by fate: accepted, duplicate, quarantined, half or tombstone",
             labels=["stream", "fate"],
         )
-        for each in self._counts:
+        for each in list(self._counts.values()):
             messages.add_metric([each.stream], each.messages)
             events.add_metric([each.stream, "accepted"], each.logged)
             events.add_metric([each.stream, "duplicate"], each.duplicates)

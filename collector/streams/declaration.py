@@ -17,6 +17,7 @@ resolves them.
     batch: 1000                    # most messages that are logged in one commit
     ordered: true                  # but for Kafka: one consumer of the group reads, others stand by
     session: 10s                   # silence after which another consumer takes a reader's place
+    paused: false                  # true: declared, and not consumed
     field: data                    # Redis: the field of an entry that is the body
     security:
       tls: true
@@ -37,13 +38,16 @@ import msgspec
 from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import checked_name
+from collector.delivery import CLOUDEVENTS, NATIVE
 
 BY_INTEGRATION: Final = "integration"
+FORMATS: Final = (*NATIVE, CLOUDEVENTS, BY_INTEGRATION)
+"""Formats besides the names of adapters."""
 BROKERS: Final = ("kafka", "rabbitmq", "nats", "redis")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _KEYS: Final = (
     "kind", "name", "broker", "address", "topics", "group", "integration", "format",
-    "content_type", "batch", "ordered", "session", "field", "security",
+    "content_type", "batch", "ordered", "session", "paused", "field", "security",
 )  # fmt: skip
 _reference = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
 _BY_REFERENCE: Final = 'write "env:NAME" or "file:PATH"; the value itself never stands in a file'
@@ -75,6 +79,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1_000
     ordered: bool = True
     session_seconds: int = 10
+    paused: bool = False
     field: str = "data"
     security: Security = Security()
 
@@ -104,6 +109,7 @@ def parse(text: str, formats: Collection[str]) -> Stream:
         batch=file.count("batch", 1, 10_000, 1_000),
         ordered=file.flag("ordered", True),
         session_seconds=max(1, (session or 0) // 1_000_000),
+        paused=file.flag("paused", False),
         field=file.text("field", "data") or "",
         security=_security(file, broker),
     )

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.errors import Malformed
+from collector.files.columns import objects
 from collector.mapping.expressions import plain
 
 BATCH_ROWS: Final = 1_000
@@ -192,9 +193,10 @@ def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
         if after > row:
             kept = batch.slice(max(0, row - before))
             first = after - kept.num_rows
-            listed = kept.to_pylist()
-            numbers = range(first, after) if numbered else [None] * len(listed)
-            yield Batch(first, list(map(_row, listed, numbers)), 0)
+            listed = objects(kept)
+            if numbered:
+                listed = [{"@row": first + at, **each} for at, each in enumerate(listed)]
+            yield Batch(first, list(map(_encode, listed)), 0)
         before = after
 
 

@@ -1,8 +1,9 @@
 """Joins that only the log can make: an override of a record → the prediction that it overrode.
 
 Decides which prediction an event means whose message had no stamp of it (`origin.joined` is
-`inferred`, see `collector.adapters.changes`): the newest one under the same reference `record`, of
-the same integration, whose event time is not after the event's own. Predictions of the same message
+`inferred`, see `collector.adapters.changes`): the newest one under the same reference (`record`, or
+the one that `origin.by` names), of the same integration, whose event time is not after the event's
+own. Predictions of the same message
 count too, before they are appended. Where there is none the event keeps the name of the record's
 field, and stands under its reference alone. Hides the search.
 
@@ -51,28 +52,30 @@ class Inferred:
         return [self._joined(each, events) if is_inferred(each) else each for each in events]
 
     def _joined(self, event: Event, beside: Sequence[Event]) -> Event:
-        record = dict(event.references).get(RECORD)
-        if record is None:
+        name = str(_origin(event).get("by", RECORD))
+        value = dict(event.references).get(name)
+        if value is None:
             return event
+        reference = (name, value)
         found = [
             _Found(each.event_us, each.id, each.model, each.version)
             for each in beside
             if each.type == "PredictionLogged"
             and each.event_us <= event.event_us
-            and (RECORD, record) in each.references
+            and reference in each.references
         ]
-        stored = self._stored(event, record)
+        stored = self._stored(event, reference)
         if stored is not None:
             found.append(stored)
         return _naming(event, max(found)) if found else event
 
-    def _stored(self, event: Event, record: str) -> _Found | None:
+    def _stored(self, event: Event, reference: tuple[str, str]) -> _Found | None:
         query = Query(
             start_us=0,
             end_us=event.event_us + 1,
             integration=event.integration,
             type="PredictionLogged",
-            reference=(RECORD, record),
+            reference=reference,
             limit=1,
         )
         leaves = self._reader.search(query).leaves
@@ -88,10 +91,13 @@ class Inferred:
 def is_inferred(event: Event) -> bool:
     """Whether an event waits for such a join; cheap for those that do not."""
     return (
-        event.type in _ABOUT
-        and _MARK in event.body
-        and _body(event.body).get("origin", {}).get("joined") == "inferred"
+        event.type in _ABOUT and _MARK in event.body and _origin(event).get("joined") == "inferred"
     )
+
+
+def _origin(event: Event) -> dict[str, Any]:
+    origin = _body(event.body).get("origin")
+    return origin if isinstance(origin, dict) else {}
 
 
 def _naming(event: Event, found: _Found) -> Event:

@@ -10,8 +10,9 @@ Decides which event a judgement becomes and which prediction it is about:
 It is an OutcomeObserved whose label source says who judged. A person's judgement whose label is
 one of accept, override or escalate (or a word of the same meaning, below) is OversightRecorded.
 "correct" is none of them on purpose: of an answer it says that it was right, of a reviewer that it
-was changed. What is about a response only names that id as its prediction, with
-`origin.joined` "reference": predictions carry the id of their response among their references.
+was changed. What is about a response only names that id in the place of its prediction, with
+`origin.joined`: predictions carry the id of their response among their references, by which
+`collector.integrations.inferred` finds the one that is meant, where it is logged by then.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from collector.otlp.flat import unflattened
 from collector.otlp.records import Attributes, Record, Span, prediction_id
 
 RESULT = "gen_ai.evaluation.result"
+_RESPONSE = "gen_ai.response.id"
 _PERSON = "HUMAN"
 _ACTIONS = {
     "accept": "accept",
@@ -95,14 +97,14 @@ def event_from(found: Judgement, declared: Declared) -> Event:
     who = {_PERSON: "human", "": "evaluation"}.get(found.kind, found.kind.lower())
     origin: dict[str, Any] = {"adapter": ADAPTER}
     if found.by_reference:
-        origin["joined"] = "reference"
+        origin |= {"joined": "inferred", "by": _RESPONSE}
     wire = {"identifier": found.identifier, "metadata": found.metadata}
     origin |= {"wire": kept} if (kept := _without_none(wire)) else {}
     body: dict[str, Any] = {
         "id": found.key,
         "time": found.time,
         "prediction": {"id": found.about[:256]},
-        "references": {"gen_ai.response.id": found.response} if found.response else {},
+        "references": {_RESPONSE: found.response} if found.response else {},
         "origin": origin,
     }
     told = _without_none(
@@ -116,7 +118,7 @@ def event_from(found: Judgement, declared: Declared) -> Event:
     action = _ACTIONS.get(str(found.label).strip().lower()) if found.kind == _PERSON else None
     if action is None:
         source = f"{who}:{found.name}"[:_MOST_TEXT]
-        return event_of(
+        return _event(
             "OutcomeObserved", declared.name, body | {"outcome": told, "label_source": source}
         )
     reason = {"reason": str(found.explanation)[:_MOST_TEXT]} if found.explanation else {}
@@ -124,8 +126,17 @@ def event_from(found: Judgement, declared: Declared) -> Event:
     return event_of("OversightRecorded", declared.name, body)
 
 
+def _event(type: str, integration: str, body: dict[str, Any]) -> Event:
+    event = event_of(type, integration, body)
+    if "joined" not in body["origin"]:
+        return event
+    # Which prediction is found may differ when it is sent again: that is no other content.
+    said = {key: value for key, value in body.items() if key != "prediction"}
+    return msgspec.structs.replace(event, content=_encode(said))
+
+
 def _result(facts: Attributes, at: int, span: str) -> Judgement:
-    response = text(facts, "gen_ai.response.id")[:_MOST_TEXT]
+    response = text(facts, _RESPONSE)[:_MOST_TEXT]
     if not span and not response:
         raise Invalid(
             "an evaluation names neither span nor response",

@@ -35,7 +35,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
 from tests.collector.adapters.business import sample
-from tests.collector.adapters.test_otlp import CALL, ID, span, spans
+from tests.collector.adapters.test_otlp import CALL, ID, logs, record, span, spans
 from tests.collector.conftest import House, Open
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
@@ -117,6 +117,23 @@ def test_the_real_sdk_exports_evaluations_as_log_records(house: House, address: 
     [outcome] = house.bodies("OutcomeObserved")
     assert outcome["outcome"] == {"name": "relevance", "score": 0.9}
     assert outcome["references"] == {"gen_ai.response.id": "chatcmpl-1"}
+
+
+def test_an_evaluation_of_a_response_finds_its_prediction(house: House) -> None:
+    headers = {**house.token("bot"), **_media(JSON)}
+    call = span({**CALL, "gen_ai.response.id": "chatcmpl-1"})
+    result = record(
+        "gen_ai.evaluation.result",
+        gen_ai__response__id="chatcmpl-1",
+        gen_ai__evaluation__score__value=1.0,
+    )
+    later = {**result, "traceId": "", "spanId": "", "timeUnixNano": "1544712670000000000"}
+    assert house.client.post("/v1/traces", content=spans(call), headers=headers).is_success
+    for _ in range(2):
+        assert house.client.post("/v1/logs", content=logs(later), headers=headers).is_success
+    [outcome] = house.bodies("OutcomeObserved")
+    assert outcome["prediction"] == {"id": ID}
+    assert outcome["model"]["name"] == "gpt-4"
 
 
 @pytest.mark.parametrize(

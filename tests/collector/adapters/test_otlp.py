@@ -335,7 +335,7 @@ def test_an_evaluation_in_a_log_record_is_joined_by_its_span_else_by_its_respons
     first, second = (body_of(each) for each in adapted.events)
     assert first["prediction"] == {"id": ID}
     assert second["prediction"] == {"id": "chatcmpl-1"}
-    assert second["origin"]["joined"] == "reference"
+    assert second["origin"]["joined"] == "inferred"
     assert second["references"] == {"gen_ai.response.id": "chatcmpl-1"}
     assert [each.error.field for each in adapted.refused] == ["/attributes/gen_ai.response.id"]
     assert json.loads(adapted.reply.body)["partialSuccess"]["rejectedLogRecords"] == "1"

@@ -180,7 +180,7 @@ def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
     from collector.streams.taking import Patience
 
     ways, limits, patience = ways_in(parts), Limits(), Patience(stopping, tell)
-    native = Native(parts.store.ledger, ways.quarantine, limits, patience)
+    native = Native(ways.varied, ways.quarantine, limits, patience)
     by_adapter = ByAdapter(
         ways.intake, ways.registered.get, ways.adapters, limits, system_clock, patience
     )

@@ -73,11 +73,15 @@ class Consumer:
         if stream.broker != "kafka" and stream.ordered:
             lease = f"stream {stream.name} {stream.group}"
             standing = Standing(self._work, lease, self._name, stream.session_seconds)
-        pause = _SHORTEST
+        pause, stands_by = _SHORTEST, False
         while not self._stopping.is_set():
             if standing is not None and not await standing.renew():
+                if not stands_by:
+                    self._tell(f"{stream.name}: stands by while another consumer reads")
+                stands_by = True
                 await self._rest(standing.pause)
                 continue
+            stands_by = False
             run = _Run(self._take, stream, counts, standing)
             try:
                 await self._consume(run)

@@ -10,3 +10,7 @@ def test_a_counted_stream_survives_killed_consumer_and_broker(
     kafka: Broker, tmp_path: Path
 ) -> None:
     counted.survives(kafka, tmp_path)
+
+
+def test_two_consumers_share_a_group(kafka: Broker, tmp_path: Path) -> None:
+    counted.shared(kafka, tmp_path)

@@ -8,3 +8,7 @@ from tests.collector.streams import counted
 
 def test_a_counted_stream_survives_killed_consumer_and_broker(nats: Broker, tmp_path: Path) -> None:
     counted.survives(nats, tmp_path)
+
+
+def test_two_consumers_share_a_group(nats: Broker, tmp_path: Path) -> None:
+    counted.shared(nats, tmp_path, ordered="false")

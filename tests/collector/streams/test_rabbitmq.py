@@ -10,3 +10,7 @@ def test_a_counted_stream_survives_killed_consumer_and_broker(
     rabbitmq: Broker, tmp_path: Path
 ) -> None:
     counted.survives(rabbitmq, tmp_path)
+
+
+def test_two_consumers_share_a_group(rabbitmq: Broker, tmp_path: Path) -> None:
+    counted.shared(rabbitmq, tmp_path, ordered="false")

@@ -10,13 +10,14 @@ references {actor}, count?}. It never holds a searched-for personal id: callers 
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from audit.catalog import LOOKED, WINDOW, Look, block_prefix, window_looks
 from audit.clock import Clock
+from audit.documents import Documents
 from audit.events import SYSTEM, event_of, micros, rfc3339
 from audit.roles import Principal
 from audit.rootkey import Random
@@ -26,14 +27,6 @@ MINUTE_US = 60_000_000
 _MOST = 1000
 _decode_look = msgspec.json.Decoder(Look).decode
 """Looks told about one entry, newest first; the ledger holds all of them."""
-
-
-class Documented(Protocol):
-    """The part of the projection documents that answers who looked."""
-
-    def each(
-        self, kind: str, prefix: str = "", *, after: str = "", descending: bool = False
-    ) -> Iterator[tuple[str, bytes]]: ...
 
 
 class Seen(Protocol):
@@ -59,7 +52,7 @@ class Access:
     def __init__(
         self,
         ledger: Appends,
-        documents: Documented,
+        documents: Documents,
         *,
         clock: Clock,
         random: Random,

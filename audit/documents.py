@@ -53,7 +53,7 @@ class View(Protocol):
         """Remove a document, if it is there."""
 
 
-class StoredView:
+class StoredView(View):
     """The documents of the database, as one transaction sees and changes them."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:
@@ -61,7 +61,6 @@ class StoredView:
         self._keys = keys
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """Return a document's body, None where there is none."""
         sealed = self._connection.execute(
             select(document.c.sealed).where(document.c.kind == kind, document.c.key == key)
         ).scalar()
@@ -76,7 +75,6 @@ class StoredView:
         *,
         descending: bool = False,
     ) -> list[tuple[str, bytes]]:
-        """Return up to `limit` (key, body) whose key starts with `prefix`, by key, past `after`."""
         key = document.c.key
         query = select(key, document.c.sealed).where(document.c.kind == kind)
         if prefix:
@@ -93,13 +91,11 @@ class StoredView:
         ]
 
     def put(self, kind: str, key: str, body: bytes) -> None:
-        """Write a document, over one that may be there."""
         self.delete(kind, key)
         sealed = self._keys.seal_state(body, kind, key)
         self._connection.execute(insert(document).values(kind=kind, key=key, sealed=sealed))
 
     def delete(self, kind: str, key: str) -> None:
-        """Remove a document, if it is there."""
         self._connection.execute(
             delete(document).where(document.c.kind == kind, document.c.key == key)
         )

@@ -5,12 +5,13 @@ this package never imports: the two meet in documents by kind (policy, drift, dr
 alert, case), and fields that are unknown here are ignored.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from audit.documents import Documents
 from audit.events import micros, rfc3339
 
 _PAGE = 200
@@ -110,28 +111,10 @@ _decode_case = msgspec.json.Decoder(Case).decode
 _decode_policy = msgspec.json.Decoder(Policy).decode
 
 
-class Documented(Protocol):
-    """The part of the projection documents that is read here."""
-
-    def get(self, kind: str, key: str) -> bytes | None: ...
-    def list(
-        self,
-        kind: str,
-        prefix: str = "",
-        after: str = "",
-        limit: int = 200,
-        *,
-        descending: bool = False,
-    ) -> Sequence[tuple[str, bytes]]: ...
-    def each(
-        self, kind: str, prefix: str = "", *, after: str = "", descending: bool = False
-    ) -> Iterator[tuple[str, bytes]]: ...
-
-
 class Governed:
     """Reads these documents; newest first where a number of them is asked for."""
 
-    def __init__(self, documents: Documented) -> None:
+    def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     def policies(self) -> dict[str, Policy]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
+from audit.documents import View
 
-class Scratch:
-    """Documents that are nowhere stored; the same functions as `audit.documents.View`."""
+
+class Scratch(View):
+    """Documents that are nowhere stored."""
 
     def __init__(self) -> None:
         self._documents: dict[tuple[str, str], bytes] = {}
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """Return a document's body, None where there is none."""
         return self._documents.get((kind, key))
 
     def list(
@@ -22,7 +23,6 @@ class Scratch:
         *,
         descending: bool = False,
     ) -> list[tuple[str, bytes]]:
-        """Return up to `limit` (key, body) whose key starts with `prefix`, by key, past `after`."""
         keys = sorted(
             (key for each, key in self._documents if each == kind and key.startswith(prefix)),
             reverse=descending,
@@ -32,11 +32,9 @@ class Scratch:
         return [(key, self._documents[kind, key]) for key in keys[:limit]]
 
     def put(self, kind: str, key: str, body: bytes) -> None:
-        """Write a document, over one that may be there."""
         self._documents[kind, key] = body
 
     def delete(self, kind: str, key: str) -> None:
-        """Remove a document, if it is there."""
         self._documents.pop((kind, key), None)
 
     def items(self) -> Iterator[tuple[tuple[str, str], bytes]]:

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from audit.clock import Clock
+from audit.documents import Documents
 from audit.errors import NotFound, Rejected
 from audit.events import SYSTEM, Event, checked_name, event_of, rfc3339
 from audit.roles import INTEGRATION, ROLES, Principal, Unauthenticated
@@ -60,15 +61,6 @@ class Appends(Protocol):
     def append(self, events: Sequence[Event]) -> Sequence[object]: ...
 
 
-class Documented(Protocol):
-    """The part of the projection documents that tokens need."""
-
-    def get(self, kind: str, key: str) -> bytes | None: ...
-    def list(
-        self, kind: str, prefix: str = "", after: str = "", limit: int = 200
-    ) -> Sequence[tuple[str, bytes]]: ...
-
-
 class _Known(NamedTuple):
     principal: Principal
     expires_us: int | None
@@ -81,7 +73,7 @@ class Tokens:
     def __init__(
         self,
         ledger: Appends,
-        documents: Documented,
+        documents: Documents,
         *,
         clock: Clock,
         random: Random,

@@ -14,18 +14,13 @@ from msgspec.structs import replace
 
 from audit.errors import Rejected
 from audit.events import SYSTEM, Event, event_of, rfc3339
+from audit.ledger import Ledger
 from audit.work import WorkItem
 from collector.limits import Limits
 from collector.quarantine import KIND, Kept, Quarantine, Summary, expiry_us, kept_of, summary_of
 
 _LEASE_SECONDS = 60.0
 _AT_A_TIME = 64
-
-
-class Appends(Protocol):
-    """The part of the ledger that disposal needs."""
-
-    def append(self, events: Sequence[Event]) -> Sequence[object]: ...
 
 
 class LeasesWork(Protocol):
@@ -38,7 +33,7 @@ class LeasesWork(Protocol):
 
 def discard(
     quarantine: Quarantine,
-    ledger: Appends,
+    ledger: Ledger,
     id: str,
     *,
     actor: str,
@@ -70,7 +65,7 @@ def discard(
 
 
 def expire(
-    work: LeasesWork, ledger: Appends, limits: Limits, *, holder: str, clock: Callable[[], int]
+    work: LeasesWork, ledger: Ledger, limits: Limits, *, holder: str, clock: Callable[[], int]
 ) -> int:
     """Give up everything whose time is over, counts first on the ledger; returns how many parcels.
 

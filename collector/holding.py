@@ -14,10 +14,11 @@ from litestar.params import JSONBody, Parameter
 from litestar.response.base import ASGIResponse
 
 from audit.clock import Clock
+from audit.ledger import Ledger
 from audit.problems import documented
 from audit.roles import Principal, decide, require
 from collector import openapi
-from collector.disposal import Appends, discard
+from collector.disposal import discard
 from collector.entrance import Json
 from collector.errors import CollectorError
 from collector.ingest import Answer
@@ -52,7 +53,7 @@ class Replays(Protocol):
 
 
 def routes(
-    quarantine: Quarantine, replays: Replays, ledger: Appends, clock: Clock
+    quarantine: Quarantine, replays: Replays, ledger: Ledger, clock: Clock
 ) -> list[HTTPRouteHandler]:
     """The routes; they want a guard that sets the principal."""
 

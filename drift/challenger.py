@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from audit.access import Access
 from audit.clock import Clock
 from audit.roles import Principal
 from audit.store import Store
@@ -22,7 +23,7 @@ from drift.alerts import SCHEDULER
 from drift.cases import Case, Span
 from drift.dataset import Labelled
 from drift.hearing import Hearing
-from drift.labels import Recorder, Window, labelled, merged
+from drift.labels import Window, labelled, merged
 from drift.policy import Policy
 from drift.projection import retraining
 from drift.verdicts import Verdict, newest
@@ -63,7 +64,7 @@ class Challenger:
     def __init__(
         self,
         store: Store,
-        access: Recorder,
+        access: Access,
         principal: Principal,
         clock: Clock,
         close: Callable[[Case, str, str], None],

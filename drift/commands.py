@@ -33,38 +33,31 @@ def _cases(opened: Open) -> typer.Typer:
             for case in list_cases(parts.store):
                 typer.echo(f"{case.id}  {case.model} {case.version}  {case.state}")
 
-    @app.command()
-    def approve(
-        case: Annotated[str, typer.Argument(help="Id of the case.")],
-        reason: Reason,
-        actor: Actor = "",
-        data: Data = DATA,
-        database: Database = "",
-    ) -> None:
-        """Approve a proposed retraining: the scheduler then posts it to the policy's address."""
-        from drift import steps
-
-        with opened(data, database) as parts:
-            done = steps.approve(parts.store, case, actor or getpass.getuser(), reason)
-            typer.echo(f"{done.id}: {done.state}")
-
-    @app.command()
-    def reject(
-        case: Annotated[str, typer.Argument(help="Id of the case.")],
-        reason: Reason,
-        actor: Actor = "",
-        data: Data = DATA,
-        database: Database = "",
-    ) -> None:
-        """Reject a proposed retraining."""
-        from drift import steps
-
-        with opened(data, database) as parts:
-            done = steps.reject(parts.store, case, actor or getpass.getuser(), reason)
-            typer.echo(f"{done.id}: {done.state}")
-
+    _add_decision(
+        app,
+        opened,
+        "approve",
+        "Approve a proposed retraining: the scheduler then posts it to the policy's address.",
+    )
+    _add_decision(app, opened, "reject", "Reject a proposed retraining.")
     _add_deliveries(app, opened)
     return app
+
+
+def _add_decision(app: typer.Typer, opened: Open, name: str, told: str) -> None:
+    @app.command(name, help=told)
+    def decide(
+        case: Annotated[str, typer.Argument(help="Id of the case.")],
+        reason: Reason,
+        actor: Actor = "",
+        data: Data = DATA,
+        database: Database = "",
+    ) -> None:
+        from drift import steps
+
+        with opened(data, database) as parts:
+            done = steps.decide(parts.store, case, name, actor or getpass.getuser(), reason)
+            typer.echo(f"{done.id}: {done.state}")
 
 
 def _add_deliveries(app: typer.Typer, opened: Open) -> None:

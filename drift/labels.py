@@ -10,14 +10,15 @@ is decided in `hearing`.
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from audit.access import Access
 from audit.clock import Clock
 from audit.events import SYSTEM, event_of, micros, rfc3339
 from audit.reader import Opened, Reader
@@ -33,19 +34,6 @@ from drift.hearing import UNLISTED, Hearing
 from drift.policy import parse
 
 BATCH = 1_000
-
-
-class Recorder(Protocol):
-    """The part of `audit.access.Access` that reading predictions needs."""
-
-    def record(
-        self,
-        principal: Principal,
-        action: str,
-        *,
-        indexes: Sequence[int] | None = None,
-        filter: Mapping[str, Any] | None = None,
-    ) -> None: ...
 
 
 class Window(NamedTuple):
@@ -94,7 +82,7 @@ _decode_known = msgspec.json.Decoder(_Known).decode
 
 def labelled(
     reader: Reader,
-    access: Recorder,
+    access: Access,
     principal: Principal,
     action: str,
     window: Window,
@@ -147,7 +135,7 @@ def _joined(
 
 def export(
     store: Store,
-    access: Recorder,
+    access: Access,
     principal: Principal,
     case: Case,
     *,

@@ -22,6 +22,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from msgspec.structs import replace
 
+from audit.access import Access
 from audit.clock import Clock, system_clock
 from audit.errors import AuditError
 from audit.events import SYSTEM, Event, event_of, rfc3339
@@ -36,7 +37,6 @@ from drift.columns import Columns
 from drift.consequences import Consequences
 from drift.duty import LOGGED, Due, duty_of
 from drift.judges import Judge, Judges
-from drift.labels import Recorder
 from drift.lease import Lease
 from drift.outbox import Outbox
 from drift.policy import Policy
@@ -71,7 +71,7 @@ class Scheduler:
     def __init__(
         self,
         store: Store,
-        access: Recorder,
+        access: Access,
         settings: DriftSettings,
         judge: Judge,
         holder: str,
@@ -200,7 +200,7 @@ class Scheduler:
 
 def run_schedule(
     store: Store,
-    access: Recorder,
+    access: Access,
     settings: DriftSettings,
     stop: threading.Event,
     *,

@@ -7,6 +7,7 @@ gives the first one's result.
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -47,34 +48,34 @@ def list_cases(store: Store, model: str | None = None) -> list[Case]:
     return [case for case in found if model is None or case.model == model]
 
 
-def approve(
+DECISIONS: Mapping[str, str] = {
+    "approve": "RetrainingApproved",
+    "reject": "RetrainingRejected",
+}
+"""What a person may decide about a proposed retraining, and the event that it is.
+
+Approved, it is dispatched: the scheduler delivers it. Rejected, the same incident is not proposed
+again; who proposed may withdraw so, but not approve.
+"""
+
+
+def decide(
     store: Store,
     case: str,
+    decision: str,
     actor: str,
     reason: str,
     *,
     simulated: bool = False,
     clock: Clock = system_clock,
 ) -> Case:
-    """Approve a proposed retraining, which dispatches it; the scheduler delivers it.
+    """Take one of `DECISIONS` about a proposed retraining.
 
     Raises `Unknown`, `IllegalStep` where it is no longer proposed or no reason is given, and
-    `SamePerson` where the actor proposed it.
+    `SamePerson` where the actor of an approval proposed it.
     """
-    return take(store, case, "RetrainingApproved", actor, reason, simulated=simulated, clock=clock)
-
-
-def reject(
-    store: Store,
-    case: str,
-    actor: str,
-    reason: str,
-    *,
-    simulated: bool = False,
-    clock: Clock = system_clock,
-) -> Case:
-    """Reject a proposed retraining; raises as `approve`, but who proposed may also withdraw."""
-    return take(store, case, "RetrainingRejected", actor, reason, simulated=simulated, clock=clock)
+    type = DECISIONS[decision]
+    return take(store, case, type, actor, reason, simulated=simulated, clock=clock)
 
 
 def acknowledge_case(store: Store, case: str, actor: str, *, clock: Clock = system_clock) -> Case:

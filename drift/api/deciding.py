@@ -7,8 +7,8 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
+from audit import roles
 from audit.problems import documented
-from audit.roles import decide
 from drift import listing, outbox, steps
 from drift.api.governing import DECIDING, Asked, Cursor, Governing, Id, Reason
 from drift.cases import Case
@@ -49,50 +49,36 @@ def routes(of: Governing) -> Sequence[HTTPRouteHandler]:
     )
     def one_case(request: Asked, case: Id) -> CaseDetail:
         """For people who see metadata, and for the retrainer."""
-        if decide(request.user, "report_retraining") != "allow":
+        if roles.decide(request.user, "report_retraining") != "allow":
             of.reads(request.user)
         found = steps.case_of(of.store, case)
         dead = outbox.dead_letter(of.store, case)
         return CaseDetail(**msgspec.structs.asdict(found), undelivered=dead)
 
+    return [list_cases, one_case, *(_decision(of, name) for name in steps.DECISIONS)]
+
+
+_TOLD = {
+    "approve": "By someone other than who proposed it; the scheduler then tells the retrainer.",
+    "reject": "The same incident is then not proposed again.",
+}
+
+
+def _decision(of: Governing, name: str) -> HTTPRouteHandler:
     @post(
-        "/v1/cases/{case:str}/approve",
+        f"/v1/cases/{{case:str}}/{name}",
         status_code=200,
         sync_to_thread=True,
         responses=documented(400, 404, 409),
-        summary="Approve a retraining",
+        summary=f"{name.capitalize()} a retraining",
+        description=_TOLD[name],
         tags=["cases"],
     )
-    def approve(request: Asked, case: Id, data: JSONBody[Reason]) -> Case:
-        """By someone other than who proposed it; the scheduler then tells the retrainer."""
+    def decide(request: Asked, case: Id, data: JSONBody[Reason]) -> Case:
         of.allow(request.user, "approve_retraining", DECIDING)
-        return steps.approve(
-            of.store,
-            case,
-            request.user.actor,
-            data.reason,
-            simulated=data.simulated,
-            clock=of.clock,
+        actor = request.user.actor
+        return steps.decide(
+            of.store, case, name, actor, data.reason, simulated=data.simulated, clock=of.clock
         )
 
-    @post(
-        "/v1/cases/{case:str}/reject",
-        status_code=200,
-        sync_to_thread=True,
-        responses=documented(400, 404, 409),
-        summary="Reject a retraining",
-        tags=["cases"],
-    )
-    def reject(request: Asked, case: Id, data: JSONBody[Reason]) -> Case:
-        """The same incident is then not proposed again."""
-        of.allow(request.user, "approve_retraining", DECIDING)
-        return steps.reject(
-            of.store,
-            case,
-            request.user.actor,
-            data.reason,
-            simulated=data.simulated,
-            clock=of.clock,
-        )
-
-    return [list_cases, one_case, approve, reject]
+    return decide

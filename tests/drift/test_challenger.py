@@ -25,7 +25,7 @@ def candidate_case(store: Store, clock: HandClock) -> str:
         observe(store, ids, "late", at="2013-02-01T00:00:00Z")
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
-    steps.approve(store, case.id, "ann", "yes", clock=clock)
+    steps.decide(store, case.id, "approve", "ann", "yes", clock=clock)
     steps.take(store, case.id, "RetrainingDispatched", "scheduler", "", clock=clock)
     steps.register_candidate(store, case.id, "trainer", "2", {}, clock=clock)
     return case.id

@@ -134,7 +134,7 @@ def test_a_second_case_waits_for_the_first_and_for_the_cooldown(
         predict(store, day, level)
     scheduler(store, clock).judge_due()
     [first] = steps.list_cases(store)  # the second incident found the first case open
-    steps.approve(store, first.id, "ann", "yes", clock=clock)
+    steps.decide(store, first.id, "approve", "ann", "yes", clock=clock)
     steps.take(store, first.id, "RetrainingDispatched", "scheduler", "", clock=clock)
     steps.take(
         store,
@@ -160,7 +160,7 @@ def test_a_rejected_incident_is_not_proposed_again(store: Store, clock: HandCloc
         predict(store, day, level)
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
-    steps.reject(store, case.id, "ann", "a strike, not the model", clock=clock)
+    steps.decide(store, case.id, "reject", "ann", "a strike, not the model", clock=clock)
     predict(store, 4, 5.0)
     clock.pass_days(90)
     scheduler(store, clock).judge_due()
@@ -188,7 +188,7 @@ def test_a_candidate_with_an_old_time_gets_its_whole_limit(store: Store, clock: 
     work = scheduler(store, clock)
     work.judge_due()
     [case] = steps.list_cases(store)
-    steps.approve(store, case.id, "ann", "yes", clock=clock)
+    steps.decide(store, case.id, "approve", "ann", "yes", clock=clock)
     steps.take(store, case.id, "RetrainingDispatched", "scheduler", "", clock=clock)
     retrainer_of(store, clock)
     body = {
@@ -212,13 +212,13 @@ def test_who_comes_second_is_told_that_the_case_was_decided(store: Store, clock:
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
     with pytest.raises(SamePerson):
-        steps.approve(store, case.id, "scheduler", "yes", clock=clock)
-    steps.approve(store, case.id, "ann", "yes", clock=clock)
+        steps.decide(store, case.id, "approve", "scheduler", "yes", clock=clock)
+    steps.decide(store, case.id, "approve", "ann", "yes", clock=clock)
     with pytest.raises(IllegalStep):
-        steps.approve(store, case.id, "bob", "yes", clock=clock)
+        steps.decide(store, case.id, "approve", "bob", "yes", clock=clock)
     with pytest.raises(IllegalStep):
-        steps.reject(store, case.id, "bob", "no", clock=clock)
-    assert steps.approve(store, case.id, "ann", "yes", clock=clock).approver == "ann"
+        steps.decide(store, case.id, "reject", "bob", "no", clock=clock)
+    assert steps.decide(store, case.id, "approve", "ann", "yes", clock=clock).approver == "ann"
     assert len(ledger_of(store, "RetrainingApproved", "RetrainingRejected")) == 1
 
 
@@ -331,7 +331,7 @@ def test_the_story_is_the_same_over_either_database(
             predict(found, day, level)
         scheduler(found, clock).judge_due()
         [case] = steps.list_cases(found)
-        steps.approve(found, case.id, "ann", "yes", clock=clock)
+        steps.decide(found, case.id, "approve", "ann", "yes", clock=clock)
         scheduler(found, clock).deliver_due()
         assert told(found) == [("2013-01-02", "shift"), ("2013-01-03", "shift")]
         assert [alert.kind for alert in alerts(found)] == ["shift"]
@@ -350,7 +350,7 @@ def test_who_predicts_or_is_listed_or_retrains_may_register_a_candidate_and_nobo
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
     assert case.senders == ("tower",)
-    steps.approve(store, case.id, "ann", "yes", clock=clock)
+    steps.decide(store, case.id, "approve", "ann", "yes", clock=clock)
     predict(store, 1, 1.0, rows=1, version="x", integration="late-comer")
     for integration in ("rival", "late-comer", "registry", "tower", "trainer"):
         if integration == "trainer":

@@ -101,7 +101,9 @@ def proposed(store: Store, work: Scheduler, url: str = "env:RETRAIN_URL") -> Cas
 
 
 def approved(store: Store, clock: HandClock, work: Scheduler) -> Case:
-    return steps.approve(store, proposed(store, work).id, "ann", "outcomes agree", clock=clock)
+    return steps.decide(
+        store, proposed(store, work).id, "approve", "ann", "outcomes agree", clock=clock
+    )
 
 
 def test_an_approval_is_posted_once_as_a_signed_event(

@@ -31,14 +31,15 @@ def serving(words: list[str], port: int, folder: Path, **environment: str) -> It
         ) as server,
     ):
         try:
-            _wait(server, port)
+            wait_ready(server, port)
             yield told
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
 
 
-def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+def wait_ready(server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server answers that it is ready; it must not end before."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert server.poll() is None, "serve stopped by itself"

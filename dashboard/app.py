@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard.doors import COOKIE
 from dashboard.shell import show
 
-show(st.secrets["modelwitness"]["api"], st.context.cookies.get(COOKIE))
+told = st.secrets["modelwitness"]
+show(told["api"], st.context.cookies.get(told["cookie"]))

@@ -16,7 +16,7 @@ from streamlit.web.bootstrap import load_config_options
 
 from dashboard import front, options
 from dashboard.client import connect
-from dashboard.doors import Doors
+from dashboard.doors import Doors, cookie_of
 from dashboard.guard import Guard, policy
 from dashboard.paths import PATHS
 
@@ -28,10 +28,11 @@ def build(api: str, host: str, port: int, allowed_hosts: tuple[str, ...]) -> App
     """The application for one API address; applies Streamlit's settings to this process."""
     load_config_options(options.flags(host, port, allowed_hosts))
     page = front.document(_INDEX_PAGE)
+    cookie = cookie_of(port)
     return App(
         _SCRIPT,
-        secrets={"modelwitness": {"api": api}},
-        routes=[*Doors(connect(api)).routes(), *front.routes(page, PATHS)],
+        secrets={"modelwitness": {"api": api, "cookie": cookie}},
+        routes=[*Doors(connect(api), cookie).routes(), *front.routes(page, PATHS)],
         middleware=[
             # Streamlit checks the host of its websocket only; this covers every route.
             Middleware(

@@ -116,6 +116,10 @@ class Api:
         """Exchange a one-time code for a session token; the code works once."""
         return self._post("/v1/signin", answers.SignIn, {"code": code})
 
+    def sign_out(self) -> None:
+        """End the session at the API, so that its token opens nothing wherever else it is."""
+        self._ask("POST", "/v1/signout")
+
     # transport
 
     def _get(self, path: str, shape: type[Answer], query: Filters | None = None) -> Answer:

@@ -21,26 +21,35 @@ from starlette.routing import Route
 
 from dashboard.client import Api
 from dashboard.errors import DashboardError, Refused, SignedOut
-from dashboard.guard import SANDBOX
+from dashboard.guard import SANDBOX, WAITING
 
-COOKIE: Final = "modelwitness_session"
 SESSION_SECONDS: Final = 12 * 3600
 
 _PAGE: Final = Path(__file__).parent / "assets" / "door.html"
+_DRAWING: Final = Path(__file__).parent / "assets" / "drawing.html"
+
+
+def cookie_of(port: int) -> str:
+    """Name of the session's cookie: browsers share cookies between the ports of one host, and two
+    installations there must not sign each other out."""
+    return f"modelwitness_session_{port}"
 
 
 class Doors:
-    """Holds the connection pool that the routes use."""
+    """Holds the connection pool that the routes use; `cookie` is the name of the session's."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: httpx.Client, cookie: str) -> None:
         self._http = http
+        self._cookie = cookie
+        self._drawing = _DRAWING.read_text(encoding="utf-8")
         self._page = _PAGE.read_text(encoding="utf-8")
 
     def routes(self) -> list[Route]:
         return [
             Route("/signin", self.sign_in, methods=["GET", "POST"]),
             Route("/signout", self.sign_out, methods=["GET"]),
-            Route("/report/{index:int}", self.report, methods=["GET"]),
+            Route("/report/{index:int}", self.drawing, methods=["GET"]),
+            Route("/report/{index:int}/drawn", self.report, methods=["GET"]),
         ]
 
     async def sign_in(self, request: Request) -> Response:
@@ -67,7 +76,7 @@ class Doors:
         # 303 takes the code out of the address bar and of the history.
         response = RedirectResponse("./", status_code=303, headers={"Cache-Control": "no-store"})
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             signed_in.token,
             max_age=SESSION_SECONDS,
             path="/",
@@ -78,16 +87,40 @@ class Doors:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """Forget the session. Other sites cannot sign a person out."""
+        """End the session at the API and forget it. Other sites cannot sign a person out."""
         if request.headers.get("sec-fetch-site") == "cross-site":
             return self._door("Sign out from the dashboard itself.", status=403)
-        response = self._door("You are signed out.")
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        told = "You are signed out."
+        token = request.cookies.get(self._cookie)
+        if token:
+            try:
+                await run_in_threadpool(Api(self._http, token).sign_out)
+            except SignedOut:
+                pass  # it had ended already
+            except DashboardError:
+                told = (
+                    "This browser is signed out, but the server could not be told: the session "
+                    "ends by itself twelve hours after it began."
+                )
+        response = self._door(told)
+        response.delete_cookie(self._cookie, path="/", httponly=True, samesite="strict")
         return response
+
+    async def drawing(self, request: Request) -> Response:
+        """Says at once that the report is being drawn, which takes seconds, and asks for it.
+
+        A page without scripts, and not in the sandbox: what a sandbox asks for comes from nowhere,
+        and the browser would not send the cookie with it.
+        """
+        if self._cookie not in request.cookies:
+            return self._note("Sign in to open this report.", 401, {"Cache-Control": "no-store"})
+        headers = {"Content-Security-Policy": WAITING, "Cache-Control": "no-store"}
+        page = self._drawing.replace("{{index}}", str(request.path_params["index"]))
+        return HTMLResponse(page, headers=headers)
 
     async def report(self, request: Request) -> Response:
         """The report of one judged window, in a sandbox; the API records who opened it."""
-        api = Api(self._http, request.cookies.get(COOKIE))
+        api = Api(self._http, request.cookies.get(self._cookie))
         headers = {"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"}
         try:
             ticket = await run_in_threadpool(api.report_ticket, request.path_params["index"])

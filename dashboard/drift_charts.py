@@ -107,6 +107,12 @@ def score_line(windows: Sequence[Measured], name: str) -> Spec:
             threshold = found.threshold
     limit = None if threshold is None else (f"threshold {threshold:g}", threshold)
     spec = lines({"score": points}, limit=limit)
+    known = [value for _, value in points if value is not None]
+    if threshold is not None and known:
+        # The rule's name stands at the end where the line is further away from it.
+        near_end = abs(known[-1] - threshold) < abs(known[0] - threshold)
+        place = "insideStartTop" if near_end else "insideEndTop"
+        spec["series"][0]["markLine"]["label"]["position"] = place
     spec["series"][0]["areaStyle"] = {"opacity": 0.08}
     if threshold is not None:
         most = max((value for _, value in points if value is not None), default=0.0)

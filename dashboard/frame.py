@@ -113,6 +113,30 @@ def clear_filters() -> None:
         st.session_state[key] = None
 
 
+def carry_filters(page: str) -> None:
+    """At the first change of page, filter the next one by the same. Call before filters are drawn.
+
+    Streamlit carries filters itself, but loses sight of those that came with the first address.
+    Only the first change needs this: later ones may be steps back, which the address decides.
+    """
+    first, kept = st.session_state.get("first", (page, {}))
+    if first in {page, ""}:
+        return
+    for key, value in sorted(kept.items()):
+        if key not in st.query_params:
+            dated = isinstance(value, datetime)
+            st.query_params[key] = value.isoformat(timespec="minutes") if dated else value
+            st.session_state[key] = value
+    st.session_state["first"] = "", {}
+
+
+def keep_filters(page: str) -> None:
+    """Remember what the first page of a session is filtered by."""
+    if st.session_state.get("first", (page,))[0] == page:
+        kept = {key: st.session_state.get(key) for key in SHARED}
+        st.session_state["first"] = page, {key: value for key, value in kept.items() if value}
+
+
 def bounds(span: Span) -> dict[str, str | None]:
     return {"from": f"{span.start:%Y-%m-%dT%H:%M}", "to": f"{span.end:%Y-%m-%dT%H:%M}"}
 

@@ -24,6 +24,9 @@ SANDBOX: Final = (
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 )
 
+# The page that stands where a report will be: markup and its style, nothing else.
+WAITING: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+
 STEADY: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",

@@ -124,6 +124,7 @@ def _runner(
 def _page(
     view: View, api: Api, address: str, pages: dict[str, StreamlitPage], now: datetime
 ) -> None:
+    frame.carry_filters(view.path)
     me = states.asked("Your account", api.me)
     if me is None:
         return
@@ -144,6 +145,7 @@ def _page(
         states.denied(view.title, stopped)
         return
     frame.filter_bar(models, integrations, span)
+    frame.keep_filters(view.path)
     current = Frame(api, address, me, log, models, integrations, span, now, pages)
     with share:
         st.caption("This view with its range pinned. Whoever opens it signs in as themselves.")

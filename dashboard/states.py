@@ -107,6 +107,12 @@ def nothing_yet(title: str, told: str) -> None:
     _empty(title, told)
 
 
+def offered(title: str, told: str, label: str, act: Callable[[], None]) -> None:
+    """An empty panel with the one thing to do next."""
+    _empty(title, told)
+    _centred(label, "offered", act)
+
+
 def _empty(title: str, told: str) -> None:
     st.html(f'<div class="mw-empty"><h2>{looks.place(title)}</h2><p>{looks.place(told)}</p></div>')
 

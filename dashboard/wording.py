@@ -49,7 +49,13 @@ def labelled(state: str | None) -> str:
 
 
 # What the API calls a model's state, in words for people.
-SAID: Final = {"bad": "trouble", "warn": "watch", "ok": "ok", "unknown": "unknown"}
+SAID: Final = {
+    "bad": "attention",
+    "warn": "watch",
+    "stale": "stale",
+    "ok": "ok",
+    "unknown": "not judged yet",
+}
 
 
 def count(value: float | None) -> str:

@@ -6,6 +6,8 @@ is needed, is settled by the API.
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import looks, states, wording
@@ -38,6 +40,13 @@ _SAID = {
     "RetrainingClosed": "Closed",
 }
 _SETTLED = {"rejected", "closed"}
+_LAST = {"rejected": "RetrainingRejected", "closed": "RetrainingClosed"}
+_VERDICT = {
+    "challenger": "candidate's error",
+    "champion": "error before",
+    "metric": "measured as",
+    "conclusion": "conclusion",
+}
 
 
 def render(frame: Frame) -> None:
@@ -149,6 +158,8 @@ def _case(frame: Frame, case: Case) -> None:
         looks.heading(name, looks.join(looks.badge(case.state), looks.simulated(case.simulated)))
     )
     st.html(_steps(case))
+    if case.state in _SETTLED:
+        st.html(_ending(case))
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.html(looks.timeline(_moment(step) for step in case.steps))
@@ -174,11 +185,34 @@ def _facts(case: Case) -> list[tuple[str, looks.Text]]:
         ("approved by", case.approver or wording.ABSENT),
         ("candidate", f"version {case.candidate}" if case.candidate else wording.ABSENT),
     ]
-    facts += [(f"candidate {name}", wording.plain(value)) for name, value in case.metrics.items()]
-    facts += [(f"verdict {name}", wording.plain(value)) for name, value in case.verdict.items()]
-    if case.outcome:
-        facts.append(("outcome", case.outcome))
-    return facts
+    facts += [
+        (f"reported {name.replace('_', ' ')}", wording.plain(value))
+        for name, value in case.metrics.items()
+    ]
+    return facts + [
+        (_VERDICT.get(name, name.replace("_", " ")), _measure(value))
+        for name, value in case.verdict.items()
+    ]
+
+
+def _measure(value: Any) -> str:
+    """One part of the verdict on a candidate; a measure tells version, error, rows and windows."""
+    if not isinstance(value, dict) or "error" not in value:
+        return wording.plain(value)
+    windows = value.get("windows") or ()
+    spans = ", ".join(wording.window(each.get("start"), each.get("end")) for each in windows)
+    told = f"version {value.get('version')}: {wording.number(value['error'], 4)}"
+    return f"{told} on {wording.count(value.get('rows'))} rows, {spans or 'all windows'}"
+
+
+def _ending(case: Case) -> str:
+    """How a settled case ended, and why, before how it came there."""
+    reasons = [step.reason for step in case.steps if step.type == _LAST[case.state]]
+    if case.state == "rejected":
+        return looks.notice("rejected", "Rejected", reasons[-1] if reasons else "")
+    helped = case.outcome.endswith("helped")
+    title = f"Closed: {case.outcome or 'no outcome recorded'}"
+    return looks.notice("ok" if helped else "unknown", title, reasons[-1] if reasons else "")
 
 
 def _steps(case: Case) -> str:

@@ -36,11 +36,14 @@ def render(frame: Frame) -> None:
     with st.expander("Find a decision", expanded=entry is None, icon=":material/search:"):
         finding.search(frame)
     if entry is None:
-        states.nothing_yet(
-            "No entry chosen",
-            "Search above, or enter the index of an entry. Opening a decision is recorded in the "
-            "ledger with your name.",
-        )
+        if not finding.found():
+            states.offered(
+                "No decision chosen yet",
+                "Search above, enter the index of an entry, or list the newest predictions of this "
+                "range. What you list and open is recorded in the ledger with your name.",
+                "List the newest",
+                lambda: finding.newest(frame),
+            )
         return
     trace = _held(frame, entry)
     if trace is not None:
@@ -219,7 +222,7 @@ def _timeline(trace: Trace, entry: int, asked: Entry | None) -> str:
             looks.join(
                 step.summary,
                 f"by {step.actor}" if step.actor else "",
-                _told(asked) if step.index == entry else "",
+                _told(asked, step.summary) if step.index == entry else "",
                 looks.quiet(_place(step, entry)),
                 by=" · ",
             ),
@@ -236,9 +239,10 @@ def _place(step: Moment, entry: int) -> looks.Text:
     return looks.link("decision", f"entry {step.index:,}", entry=step.index)
 
 
-def _told(asked: Entry | None) -> str:
-    """What an oversight or outcome says, as far as this person may see it."""
+def _told(asked: Entry | None, summary: str) -> str:
+    """What an oversight or outcome says beyond its summary, as far as this person may see it."""
     body = asked.body if asked is not None and isinstance(asked.body, dict) else {}
+    known = {name: wording.plain(body[name]) for name in _TOLD if name in body}
     return ", ".join(
-        f"{name.replace('_', ' ')} {wording.plain(body[name])}" for name in _TOLD if name in body
+        f"{name.replace('_', ' ')} {value}" for name, value in known.items() if value not in summary
     )

@@ -36,7 +36,7 @@ def render(frame: Frame) -> None:
         )
     measured.sort(key=lambda item: item.window.start or item.time)
     window = _window(measured)
-    st.html(_headline(model, window))
+    st.html(_headline(model, window, _newer(measured, window)))
     st.html(looks.figures(_figures(window)))
     column = _column(window)
     with st.container(border=True, key="map"):
@@ -99,16 +99,42 @@ def _segment(item: Measured) -> str:
 
 
 def _window(measured: list[Measured]) -> Measured:
+    """The chosen window; unless one is chosen, the newest in which something was found."""
     labels = {_label(item): item for item in measured}
+    names = list(reversed(labels))
+    first = _label(_worth_seeing(measured))
     wanted = st.selectbox(
         "Window",
-        list(reversed(labels)),
+        names,
+        index=names.index(first),
         key="window",
         bind="query-params",
         width=330,
-        help="The windows that were judged in this range, newest first.",
+        help="The windows that were judged in this range, newest first. The page opens on the "
+        "newest with a shift or a fault, where there is one.",
     )
     return labels.get(wanted, measured[-1])
+
+
+def _worth_seeing(measured: list[Measured]) -> Measured:
+    """Of windows in the order of time: the last with trouble, else the last that was judged."""
+    for wanted in ({"shift", "fault"}, {"ok"}):
+        found = [item for item in measured if item.verdict in wanted]
+        if found:
+            return found[-1]
+    return measured[-1]
+
+
+def _newer(measured: list[Measured], window: Measured) -> str:
+    """What was judged after the window shown, so that old trouble is not taken for new."""
+    later = [item for item in measured[measured.index(window) + 1 :] if item is not window]
+    if not later:
+        return ""
+    counts = {item.verdict: 0 for item in later}
+    for item in later:
+        counts[item.verdict] += 1
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"{wording.counted(len(later), 'newer window')}: {told}."
 
 
 def _label(item: Measured) -> str:
@@ -129,7 +155,7 @@ def _badness(column: ColumnVerdict) -> tuple[int, float, str]:
     return (_VERDICT_RANK.get(column.verdict, 3), -(ratio or 0.0), column.name)
 
 
-def _headline(model: str, window: Measured) -> str:
+def _headline(model: str, window: Measured, newer: str) -> str:
     confirmation = window.confirmation
     confirmed = confirmation is not None and confirmation.confirmed
     words = {
@@ -139,7 +165,7 @@ def _headline(model: str, window: Measured) -> str:
         "insufficient": "not enough rows to judge",
     }
     title = f"{model} version {window.model.version}: {words.get(window.verdict, window.verdict)}"
-    return looks.notice(window.verdict, title, window.reason)
+    return looks.notice(window.verdict, title, looks.join(window.reason, looks.quiet(newer)))
 
 
 def _figures(window: Measured) -> list[Figure]:

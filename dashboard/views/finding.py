@@ -66,6 +66,18 @@ def search(frame: Frame) -> None:
         _results(frame, *held)
 
 
+def found() -> bool:
+    """Whether a search has been made, whose results are on the page."""
+    return "searched" in st.session_state
+
+
+def newest(frame: Frame) -> None:
+    """Search for the newest predictions of the range and filters; shown by the next run."""
+    query = {**frame.query, "type": _TYPES[0], "limit": _PAGE_ROWS}
+    st.session_state["searched"] = (query, [None])
+    st.session_state.pop("found", None)
+
+
 def _amiss(producer_id: str, reference: dict[str, str], integration: str) -> str | None:
     """What keeps this search from being sent."""
     if producer_id and integration == "any":

@@ -50,11 +50,11 @@ def _objective() -> tuple[float, float]:
     with st.container(horizontal=True, vertical_alignment="bottom", key="objective"):
         slo_ms = st.number_input(
             "Objective (ms)",
-            min_value=1.0,
+            min_value=0.001,
             max_value=600_000.0,
             value=100.0,
             step=10.0,
-            format="%.0f",
+            format="%g",
             key="slo_ms",
             bind="query-params",
             width=150,
@@ -78,7 +78,7 @@ def _figures(summary: LatencySummary, slo_ms: float, target: float) -> list[Figu
         Figure("p95", wording.duration(summary.p95), "1 in 20 is slower"),
         Figure("p99", wording.duration(summary.p99), "1 in 100 is slower"),
         Figure(
-            f"Within {slo_ms:g} ms",
+            f"Within {wording.duration(slo_ms)}",
             wording.share(summary.under_slo),
             f"objective {wording.share(target)}",
             None if met is None else ("ok" if met else "bad"),
@@ -100,8 +100,9 @@ def _budget(under: float | None, target: float) -> tuple[str, str, str | None]:
 
 
 def _percentiles(answer: Latency, frame: Frame, slo_ms: float) -> None:
-    st.html(looks.heading("Percentiles", f"per {frame.span.step}, logarithmic, UTC"))
     points = [point for point in answer.points if point.count]
+    beyond = "" if charts.objective_in_sight(points, slo_ms) else ", the objective is far above"
+    st.html(looks.heading("Percentiles", f"per {frame.span.step}, logarithmic, UTC{beyond}"))
     st.echarts_chart(
         charts.latency_lines(points, slo_ms),
         height=260,
@@ -128,8 +129,10 @@ def _percentiles(answer: Latency, frame: Frame, slo_ms: float) -> None:
 
 
 def _heat(answer: Latency, frame: Frame) -> None:
-    st.html(looks.heading("Distribution", f"predictions per latency bucket and {frame.span.step}"))
     cells = [cell for cell in answer.heat if cell.count]
+    bins = charts.heat_bins(cells)
+    each = frame.span.step if bins == 1 else f"{bins} {frame.span.step}s"
+    st.html(looks.heading("Distribution", f"predictions per latency bucket and {each}"))
     buckets = len({(cell.low_ms, cell.high_ms) for cell in cells})
     st.echarts_chart(
         charts.latency_heat(cells),
@@ -160,7 +163,6 @@ def _who(answer: Latency, slo_ms: float) -> None:
     st.echarts_chart(
         charts.ranked(
             [(_name(group), group.p95) for group in groups],
-            unit="ms",
             limit=("objective", slo_ms),
         ),
         height=max(180, min(420, 60 + 30 * len(groups))),

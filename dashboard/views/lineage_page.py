@@ -140,7 +140,9 @@ def _detail(shown: Lineage, picked: str | None) -> None:
     st.html(
         looks.heading(
             node.label or node.id,
-            looks.badge(node.status) if node.status not in {None, "unknown"} else "",
+            looks.badge(node.status, wording.SAID.get(node.status or ""))
+            if node.status not in {None, "unknown"}
+            else "",
         )
         + looks.pairs(
             [

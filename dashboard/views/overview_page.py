@@ -19,6 +19,7 @@ _WORST_FIRST = {"bad": 0, "warn": 1, "stale": 2, "unknown": 3, "ok": 4}
 # A model that was silent for so long before the end of the range is not known to be well.
 _SILENT: Final = timedelta(days=1)
 _SPARKS = 6
+_NAMED = 3
 
 
 def render(frame: Frame) -> None:
@@ -110,16 +111,17 @@ def _drifted(model: ModelState) -> int | None:
 
 def _summary(models: list[ModelState], overview: Overview) -> str:
     """The answer to the page's question, in one sentence."""
-    wrong = [model for model in models if model.status in {"bad", "warn"}]
+    bad = [model for model in models if model.status == "bad"]
+    watched = [model for model in models if model.status == "warn"]
     stale = [model for model in models if model.status == "stale"]
     unjudged = [model for model in models if model.status not in {"bad", "warn", "ok"}]
-    if wrong:
-        worst = wrong[0]
-        told = f"{worst.name} version {worst.version}: {_why(worst)}."
-        more = f" {len(wrong) - 1} more below." if len(wrong) > 1 else ""
-        needs = "needs" if len(wrong) == 1 else "need"
-        title = f"{wording.counted(len(wrong), 'model version')} {needs} attention"
-        return looks.notice(worst.status, title, told + more)
+    if bad:
+        needs = "needs" if len(bad) == 1 else "need"
+        title = f"{wording.counted(len(bad), 'model version')} {needs} attention"
+        return looks.notice("bad", title, _reasons([*bad, *watched]))
+    if watched:
+        title = f"No trouble, but {wording.counted(len(watched), 'model version')} to watch"
+        return looks.notice("warn", title, _reasons(watched))
     if stale:
         title = f"No trouble seen, but {wording.counted(len(stale), 'model version')} stale"
         names = ", ".join(f"{each.name} {each.version} ({_newest(each)})" for each in stale[:3])
@@ -135,18 +137,27 @@ def _summary(models: list[ModelState], overview: Overview) -> str:
     return looks.notice("ok", "Nothing needs attention", "Every model's last window was judged ok.")
 
 
+def _reasons(models: list[ModelState]) -> str:
+    """The worst few, each with its reason."""
+    told = [f"{each.name} version {each.version}: {_why(each)}." for each in models[:_NAMED]]
+    more = len(models) - _NAMED
+    return " ".join([*told, *([f"{more} more below."] if more > 0 else [])])
+
+
 def _why(model: ModelState) -> str:
     reasons = []
     if model.verdict in {"shift", "fault"}:
         drifted = _drifted(model)
         where = f" in {wording.counted(drifted, 'column')}" if drifted else ""
-        reasons.append(f"{model.verdict}{where}")
+        reasons.append(f"the last window judged shows a {model.verdict}{where}")
+    if model.verdict == "insufficient":
+        reasons.append("its last window had too few rows to judge")
     if model.open_alerts:
         reasons.append(wording.counted(model.open_alerts, "open alert"))
     if model.errors:
         failed = wording.share(wording.part(model.errors, model.predictions))
-        reasons.append(f"{failed} errors")
-    return ", ".join(reasons) or "see its row"
+        reasons.append(f"{failed} of its predictions failed")
+    return ", ".join(reasons) or "see its row below"
 
 
 def _figures(overview: Overview, totals: Totals, models: list[ModelState]) -> list[Figure]:
@@ -157,12 +168,12 @@ def _figures(overview: Overview, totals: Totals, models: list[ModelState]) -> li
     verified = overview.verified
     return [
         Figure("Predictions", wording.count(totals.count), "in range"),
-        Figure("Errors", wording.share(errors), f"{wording.count(totals.errors)} of them"),
-        Figure("p95 latency", wording.duration(totals.p95), "all that is selected"),
+        Figure("Errors", wording.share(errors), f"{wording.count(totals.errors)} failed"),
+        Figure("p95 latency", wording.duration(totals.p95), "1 in 20 was slower"),
         Figure(
-            "Models drifting",
+            "Versions drifting",
             f"{len(moved)} of {len(models)}",
-            f"{len(judged)} judged",
+            f"{len(judged)} with a verdict",
             "shift" if moved else ("ok" if judged and known else "unknown"),
         ),
         Figure(
@@ -171,11 +182,11 @@ def _figures(overview: Overview, totals: Totals, models: list[ModelState]) -> li
             looks.link("cases", "alerts and cases"),
             "raised" if overview.alerts_open else None,
         ),
-        Figure("Open cases", wording.count(overview.cases_open), "retraining"),
+        Figure("Open cases", wording.count(overview.cases_open), "of retraining"),
         Figure(
             "Checkpoint verified",
             wording.count(verified.size) if verified and verified.at else "not yet",
-            f"entries, {wording.moment(verified.at)}"
+            f"entries, at {wording.moment(verified.at)} UTC"
             if verified and verified.at
             else "no run recorded",
             "ok" if verified and verified.at else "unknown",

@@ -34,6 +34,7 @@ class FakeApi:
     def __init__(self, port: int = 0) -> None:
         self.answers: dict[str, Callable[[Query], Reply]] = {
             "/v1/me": canned.me,
+            "/v1/signout": lambda _: (200, {"actor": "ada@example.org"}),
             "/v1/log": canned.log,
             "/v1/models": canned.models,
             "/v1/integrations": canned.integrations,

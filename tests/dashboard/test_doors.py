@@ -15,13 +15,14 @@ from starlette.middleware import Middleware
 
 from dashboard import front
 from dashboard.client import connect
-from dashboard.doors import COOKIE, Doors
+from dashboard.doors import Doors, cookie_of
 from dashboard.guard import Guard, policy
 from dashboard.paths import PATHS
 from dashboard.shell import VIEWS
 from tests.dashboard.canned import CODE, TOKEN, problem
 from tests.dashboard.fake_api import FakeApi
 
+COOKIE = cookie_of(8601)
 INDEX_PAGE = Path(streamlit.__file__).parent / "static" / "index.html"
 
 
@@ -53,7 +54,7 @@ def doors(api: FakeApi) -> Iterator[Visitor]:
     page = front.document(INDEX_PAGE)
     with connect(api.address) as http:
         app = Starlette(
-            routes=[*Doors(http).routes(), *front.routes(page, PATHS)],
+            routes=[*Doors(http, COOKIE).routes(), *front.routes(page, PATHS)],
             middleware=[Middleware(Guard, policy=policy(page))],
         )
         yield Visitor(app)
@@ -104,15 +105,48 @@ def test_without_a_code_there_is_a_form_and_it_works(doors: Visitor) -> None:
 
 def test_when_the_api_is_down_the_form_says_so() -> None:
     with connect("http://127.0.0.1:9") as http:
-        visitor = Visitor(Starlette(routes=[*Doors(http).routes()]))
+        visitor = Visitor(Starlette(routes=[*Doors(http, COOKIE).routes()]))
         answer = visitor.get("/signin", params={"code": CODE})
     assert answer.status_code == 502
     assert "modelwitness serve" in answer.text
 
 
-def test_signing_out_forgets_the_cookie(doors: Visitor) -> None:
+def test_signing_out_ends_the_session_at_the_api_and_forgets_the_cookie(
+    doors: Visitor, api: FakeApi
+) -> None:
+    doors.cookies[COOKIE] = TOKEN
     answer = doors.get("/signout")
+    assert "You are signed out." in answer.text
     assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=")
+    assert [(method, path, token) for method, path, _, token in api.asked] == [
+        ("POST", "/v1/signout", TOKEN)
+    ]
+
+
+def test_signing_out_without_a_session_asks_nobody(doors: Visitor, api: FakeApi) -> None:
+    assert "You are signed out." in doors.get("/signout").text
+    assert not api.asked
+
+
+def test_a_session_that_could_not_be_ended_is_not_called_ended(
+    doors: Visitor, api: FakeApi
+) -> None:
+    api.answers["/v1/signout"] = lambda _: problem(503, "Busy", "try again")
+    doors.cookies[COOKIE] = TOKEN
+    answer = doors.get("/signout")
+    assert "the server could not be told" in answer.text
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+def test_a_session_that_had_ended_already_is_signed_out(doors: Visitor) -> None:
+    doors.cookies[COOKIE] = "mw_ended"
+    assert "You are signed out." in doors.get("/signout").text
+
+
+def test_two_dashboards_of_one_host_have_cookies_of_their_own() -> None:
+    """A browser sends the cookies of one port to every port of the host."""
+    assert cookie_of(8601) != cookie_of(8701)
 
 
 def test_another_site_cannot_sign_a_person_out(doors: Visitor) -> None:
@@ -123,7 +157,7 @@ def test_another_site_cannot_sign_a_person_out(doors: Visitor) -> None:
 
 def test_a_report_is_served_in_a_sandbox(doors: Visitor) -> None:
     doors.cookies[COOKIE] = TOKEN
-    answer = doors.get("/report/20000")
+    answer = doors.get("/report/20000/drawn")
     assert answer.status_code == 200
     assert "Drift report" in answer.text
     csp = answer.headers["content-security-policy"]
@@ -131,8 +165,30 @@ def test_a_report_is_served_in_a_sandbox(doors: Visitor) -> None:
     assert "allow-same-origin" not in csp
 
 
-def test_a_report_needs_the_session(doors: Visitor, api: FakeApi) -> None:
+def test_a_report_is_said_to_be_drawn_before_it_is(doors: Visitor, api: FakeApi) -> None:
+    """Drawing takes seconds, in which the frame would be blank."""
+    doors.cookies[COOKIE] = TOKEN
     answer = doors.get("/report/20000")
+    assert answer.status_code == 200
+    assert "Drawing the report" in answer.text
+    assert 'http-equiv="refresh" content="0; url=20000/drawn"' in answer.text
+    assert "<script" not in answer.text
+    csp = answer.headers["content-security-policy"]
+    assert csp.startswith("default-src 'none'")
+    assert (
+        "sandbox" not in csp
+    )  # from a sandbox, the browser would send no cookie with what follows
+    assert not api.asked
+
+
+def test_nothing_is_said_to_be_drawn_for_a_stranger(doors: Visitor) -> None:
+    answer = doors.get("/report/20000")
+    assert answer.status_code == 401
+    assert "refresh" not in answer.text
+
+
+def test_a_report_needs_the_session(doors: Visitor, api: FakeApi) -> None:
+    answer = doors.get("/report/20000/drawn")
     assert answer.status_code == 401
     assert answer.headers["content-security-policy"].startswith("sandbox")
     assert not any(path.startswith("/reports/") for _, path, _, _ in api.asked)
@@ -141,7 +197,7 @@ def test_a_report_needs_the_session(doors: Visitor, api: FakeApi) -> None:
 def test_a_refused_report_says_why_inside_the_sandbox(doors: Visitor, api: FakeApi) -> None:
     doors.cookies[COOKIE] = TOKEN
     api.answers["ticket"] = lambda _: problem(403, "Not permitted", "needs the role audit")
-    answer = doors.get("/report/20000")
+    answer = doors.get("/report/20000/drawn")
     assert answer.status_code == 403
     assert "needs the role audit" in answer.text
 

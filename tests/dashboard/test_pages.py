@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -94,6 +95,49 @@ def test_the_chosen_window_is_the_one_of_the_address(page: Open, said: Said) -> 
     app = page("drift", range="all", window="2013-09-01 – 2013-09-30", column="wind_speed")
     assert "the data is faulty" in said(app)
     assert "wind_speed over time" in said(app)
+
+
+def test_the_page_opens_on_the_newest_window_with_trouble_and_says_what_came_after(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    found: dict[str, Any] = {}
+
+    def mended(query: dict[str, str]) -> tuple[int, object]:
+        status, body = drift(query)
+        items = sorted(body["items"], key=lambda item: item["window"]["start"])
+        for position, item in enumerate(items):
+            item["verdict"] = "shift" if position == 4 else "ok"
+        items[-1]["verdict"] = "insufficient"
+        found["opened"] = items[4]["window"]["start"][:10]
+        found["later"] = len(items) - 5
+        return status, body
+
+    api.answers["/v1/drift"] = mended
+    app = page("drift", range="all")
+    [window] = [each.value for each in app.selectbox if each.label == "Window"]
+    assert str(window).startswith(found["opened"])
+    later = found["later"]
+    assert f"{later} newer windows: {later - 1} ok, 1 insufficient." in said(app)
+
+
+def test_without_trouble_the_page_opens_on_the_newest_window_that_was_judged(
+    api: FakeApi, page: Open
+) -> None:
+    found: dict[str, Any] = {}
+
+    def calm(query: dict[str, str]) -> tuple[int, object]:
+        status, body = drift(query)
+        items = sorted(body["items"], key=lambda item: item["window"]["start"])
+        for item in items:
+            item["verdict"] = "ok"
+        items[-1]["verdict"] = "insufficient"
+        found["opened"] = items[-2]["window"]["start"][:10]
+        return status, body
+
+    api.answers["/v1/drift"] = calm
+    app = page("drift", range="all")
+    [window] = [each.value for each in app.selectbox if each.label == "Window"]
+    assert str(window).startswith(found["opened"])
 
 
 def test_a_column_beyond_its_threshold_without_significance_is_no_shift_and_says_why(
@@ -204,6 +248,40 @@ def test_a_search_is_sent_only_when_asked_and_its_id_stays_out_of_the_address(
     assert sent[0]["integration"] == "gate-ewr"
     assert "passenger-7" not in str(app.query_params)
     assert len(app.dataframe[0].value) == 20
+
+
+def test_the_newest_decisions_are_listed_by_one_button_and_not_by_themselves(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    """A list of decisions is an access, recorded under a name: nobody gets one unasked."""
+    app = page("decision", range="all", model="late-arrival")
+    assert "No decision chosen yet" in said(app)
+    assert not any(path == "/v1/search" for _, path, _, _ in api.asked)
+    next(button for button in app.button if button.label == "List the newest").click().run()
+    [sent] = [query for _, path, query, _ in api.asked if path == "/v1/search"]
+    assert (sent["type"], sent["model"]) == ("PredictionLogged", "late-arrival")
+    assert len(app.dataframe[0].value) == 20
+    assert "No decision chosen yet" not in said(app)
+
+
+def test_a_closed_case_says_first_how_it_ended_and_why(
+    api: FakeApi, page: Open, said: Said
+) -> None:
+    answer = api.answers["/v1/cases"]
+
+    def closed(query: dict[str, str]) -> tuple[int, object]:
+        status, body = answer(query)
+        case = body["items"][0]
+        case |= {"state": "closed", "outcome": "unproven"}
+        measure = {"version": "2", "error": 0.125, "rows": 2607, "windows": []}
+        case["verdict"] = {"challenger": measure, "conclusion": "different windows"}
+        case["steps"].append({"type": "RetrainingClosed", "reason": "the windows differ"})
+        return status, body | {"items": [case]}
+
+    api.answers["/v1/cases"] = closed
+    text = said(page("cases"))
+    assert text.index("Closed: unproven") < text.index("the windows differ")
+    assert "version 2: 0.1250 on 2,607 rows, all windows" in text
 
 
 def test_a_reference_is_searched_for_by_name_and_value_and_stays_out_of_the_address(

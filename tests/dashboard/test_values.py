@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from streamlit import config
 
 from dashboard import charts, drift_charts, graph, options, span, wording
-from dashboard.answers import Edge, LatencyCell, Lineage, Node, Rollup
+from dashboard.answers import Edge, LatencyCell, LatencyPoint, Lineage, Node, Rollup
 from dashboard.judged import ColumnVerdict, Measured, Rows
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
@@ -122,13 +122,56 @@ def test_errors_and_answers_add_up_to_the_predictions() -> None:
     assert [series["data"][0][1] for series in drawn["series"]] == [7, 3]
 
 
+def test_latencies_are_drawn_in_the_unit_that_fits_most_of_them() -> None:
+    fast = [LatencyPoint("2013-01-01T00:00:00Z", 9, p50=0.002, p95=0.003, p99=4.0)]
+    drawn = charts.latency_lines(fast, 10.0)
+    assert [line["data"][0][1] for line in drawn["series"]] == [2.0, 3.0, 4000.0]
+    assert drawn["yAxis"]["axisLabel"]["formatter"] == "{value} µs"
+    assert drawn["series"][0]["markLine"]["data"] == [{"yAxis": 10_000.0}]
+    assert (drawn["yAxis"]["min"], drawn["yAxis"]["max"]) == (1.0, 10_000.0)
+    slow = [LatencyPoint("2013-01-01T00:00:00Z", 9, p50=20.0, p95=30.0, p99=40.0)]
+    assert charts.latency_lines(slow, 100)["yAxis"]["axisLabel"]["formatter"] == "{value} ms"
+
+
+def test_an_objective_far_above_everything_does_not_empty_the_chart() -> None:
+    points = [LatencyPoint("2013-01-01T00:00:00Z", 9, p50=0.002, p95=0.003, p99=0.004)]
+    assert not charts.objective_in_sight(points, 100.0)
+    assert "markLine" not in charts.latency_lines(points, 100.0)["series"][0]
+
+
+def test_bars_and_their_limit_have_one_unit() -> None:
+    drawn = charts.ranked([("a", 0.003), ("b", 0.001)], limit=("objective", 0.002))
+    [bars] = drawn["series"]
+    assert [bar["value"] for bar in bars["data"]] == [1.0, 3.0]
+    assert [bar["itemStyle"]["color"] for bar in bars["data"]] == [charts.INFO, charts.WARN]
+    assert bars["markLine"]["data"] == [{"xAxis": 2.0}]
+    assert drawn["xAxis"]["axisLabel"]["formatter"] == "{value} µs"
+
+
+def test_a_long_heat_map_adds_up_bins_of_time_and_loses_none() -> None:
+    days = [f"{date.fromordinal(734_869 + day)}T00:00:00Z" for day in range(365)]
+    cells = [LatencyCell(day, 1.0, 2.0, 3) for day in days]
+    drawn = charts.latency_heat(cells)["series"][0]["data"]
+    assert charts.heat_bins(cells) == 7
+    assert len(drawn) == 53
+    assert sum(each[2] for each in drawn) == 365 * 3
+
+
+def test_empty_buckets_between_full_ones_are_shown() -> None:
+    at = "2013-01-01T00:00:00Z"
+    cells = [LatencyCell(at, 1.0, 2.0, 100), LatencyCell(at, 8.0, 16.0, 1)]
+    drawn = charts.latency_heat(cells)
+    assert drawn["yAxis"]["data"] == ["1.0–2.0 ms", "2.0–4.0 ms", "4.0–8.0 ms", "8.0–16 ms"]
+    assert [each[1] for each in drawn["series"][0]["data"]] == [0, 3]
+
+
 def test_every_latency_cell_finds_its_place() -> None:
     cells = [
         LatencyCell("2013-01-01T00:00:00Z", 1, 2, 5),
         LatencyCell("2013-01-02T00:00:00Z", 2, None, 6),
     ]
     drawn = charts.latency_heat(cells)
-    assert drawn["series"][0]["data"] == [[0, 0, 5], [1, 1, 6]]
+    assert [each[:3] for each in drawn["series"][0]["data"]] == [[0, 0, 5], [1, 1, 6]]
     assert drawn["yAxis"]["data"][1].startswith("≥")
 
 

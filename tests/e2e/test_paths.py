@@ -12,8 +12,6 @@ from tests.e2e.conftest import ACTOR, SCREENSHOTS, System, Watched
 
 pytestmark = pytest.mark.browser
 
-COOKIE = "modelwitness_session"
-
 
 def test_a_one_time_code_signs_in_once_with_a_cookie_that_no_script_reads(
     stranger: Watched, system: System
@@ -27,13 +25,17 @@ def test_a_one_time_code_signs_in_once_with_a_cookie_that_no_script_reads(
     stranger.settle()
     page.get_by_role("heading", name="Overview").wait_for()
     assert "code=" not in page.url
-    [cookie] = [each for each in page.context.cookies() if each["name"] == COOKIE]
+    name = f"modelwitness_session_{urlsplit(system.pages).port}"
+    [cookie] = [each for each in page.context.cookies() if each["name"] == name]
     assert cookie["httpOnly"] is True
     assert cookie["sameSite"] == "Strict"
-    assert COOKIE not in page.evaluate("() => document.cookie")
+    assert name not in page.evaluate("() => document.cookie")
     page.get_by_role("button", name=ACTOR).click()
     page.get_by_role("link", name="Sign out").click()
     page.get_by_text("You are signed out.").wait_for()
+    # Whoever had copied the cookie is out too.
+    bearer = {"Authorization": f"Bearer {cookie['value']}"}
+    assert page.request.get(f"{system.api}/v1/me", headers=bearer).status == 401
     stranger.open("")
     assert "paste the code" in stranger.text()
     page.goto(f"{system.pages}/signin?code={code}")
@@ -59,6 +61,29 @@ def test_a_filter_becomes_part_of_the_address_and_follows_to_the_next_page(
     page.get_by_role("link", name="Overview").click()
     page.get_by_role("heading", name="Overview").wait_for()
     expect(page).to_have_url(re.compile("integration=web-shop"))
+
+
+def test_filters_of_an_address_follow_to_the_next_page_and_the_one_after(person: Watched) -> None:
+    page = person.page
+    person.open("?range=all&model=risk&integration=web-shop")
+    for name in ("Drift", "Latency"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("heading", name=name).first.wait_for()
+        for part in ("range=all", "model=risk", "integration=web-shop"):
+            expect(page).to_have_url(re.compile(part))
+        person.settle()
+        model = page.get_by_role("combobox", name=re.compile("Model"))
+        expect(model).to_have_value("risk")
+
+
+def test_the_newest_decisions_are_listed_when_asked_for(person: Watched) -> None:
+    page = person.page
+    person.open("decision?range=all")
+    page.get_by_role("button", name="List the newest").click()
+    page.get_by_text("page 1, 50 entries").wait_for()
+    expect(page.get_by_role("button", name="List the newest")).to_have_count(0)
+    person.settle()
+    page.screenshot(path=SCREENSHOTS / "newest.png")
 
 
 def test_the_share_link_shows_the_same_to_someone_else(person: Watched) -> None:
@@ -111,11 +136,15 @@ def test_a_search_leads_to_a_decision_with_its_proof_and_to_who_looked(
 
 def test_the_report_runs_in_a_sandbox_that_knows_nothing(person: Watched) -> None:
     page = person.page
+    seen: list[str] = []
+    page.on("framenavigated", lambda each: seen.append(urlsplit(each.url).path))
     person.open("drift?range=all&report=true")
     page.locator("iframe").scroll_into_view_if_needed()
     frame = page.frame_locator("iframe")
-    frame.get_by_text(re.compile("Drift")).first.wait_for(timeout=60_000)
+    frame.get_by_text(re.compile("Drift in column")).first.wait_for(timeout=60_000)
     [inside] = [each for each in page.frames if "/report/" in each.url]
+    waited, drawn = [each for each in seen if each.startswith("/report/")]
+    assert drawn == f"{waited}/drawn"  # said to be coming first, then there
     assert inside.evaluate("() => window.origin") == "null"
     assert inside.evaluate("() => { try { return document.cookie } catch { return 'no' } }") == "no"
     assert person.outside == []

@@ -4,11 +4,13 @@ Decides how a tile is had: full hash tiles are stored, partial ones and entry bu
 entries and from the roots of the tiles below.
 """
 
+from contextlib import suppress
+
 from sqlalchemy import Connection, select
 
 from audit import checkpoint, leaves, merkle, tiles, tlogproof
 from audit.database import Database
-from audit.errors import NotFound
+from audit.errors import NotFound, Tampered
 from audit.tables import entry, head
 from audit.tables import tile as stored_tile
 
@@ -37,13 +39,24 @@ def root_at(connection: Connection, size: int) -> bytes:
 
 
 def prove(connection: Connection, index: int, signed: bytes) -> bytes:
-    """Return the `.tlog-proof` of an entry against a signed checkpoint; raises `NotFound`."""
+    """Return the `.tlog-proof` of an entry against a signed checkpoint; raises `NotFound`.
+
+    Its extra data is the leaf, which everybody may see in the tiles: with it, the proof alone says
+    what it proves. Nothing has to trust it, since what is proved is its hash.
+    """
     covered = checkpoint.unverified(signed)
     if not 0 <= index < covered.size:
         raise NotFound(f"there is no entry {index}")
     read = tiles.subtree_reader(covered.size, lambda each: tile(connection, each))
     hashes = merkle.inclusion_proof(index, covered.size, read)
-    return tlogproof.marshal(tlogproof.TlogProof(index, tuple(hashes), signed))
+    row = connection.execute(
+        select(*leaves.COLUMNS).select_from(leaves.STORED).where(entry.c.idx == index)
+    ).one_or_none()
+    extra = None
+    if row is not None:
+        with suppress(Tampered):  # then the proof stands, and nothing stored leads to it
+            extra = leaves.text(row)
+    return tlogproof.marshal(tlogproof.TlogProof(index, tuple(hashes), signed, extra))
 
 
 def tile(connection: Connection, wanted: tiles.Tile) -> bytes:

@@ -8,6 +8,9 @@ agree find what one would hide, and an auditor can read this file alone.
 
 Formats: RFC 6962 section 2.1, C2SP tlog-tiles, tlog-checkpoint, signed-note.
 
+A single `.tlog-proof` (C2SP tlog-proof) is checked too: its entry is the one that the proof
+carries or that is given by its hash, and must lead to the root that a pinned key signed.
+
 Steps: signature of the checkpoint; each entry's bytes against level 0; every level of
 tiles, recomputed, against the stored one; the root at the size of every earlier
 checkpoint and of the present one. Memory does not grow with the log.
@@ -40,6 +43,9 @@ OK, TAMPERED, CANNOT_TELL = 0, 1, 2
 _WIDTH = 256
 _HASH = 32
 _NOTE_LIMIT = 1_000_000
+_PROOF_LIMIT = 2 * _NOTE_LIMIT
+_PROOF_HEADER = b"c2sp.org/tlog-proof@v1\n"
+_MOST_HASHES = 63
 _BUNDLE_LIMIT = _WIDTH * (2 + 65_535)
 _NAMED_MISSING = 10
 _PRIME = 2**255 - 19
@@ -89,6 +95,8 @@ class Report:
     span: tuple[int, int] | None = None
     missing: tuple[str, ...] = ()
     missing_count: int = 0
+    entry: str | None = None
+    """What the proved entry says, where its bytes came with the proof."""
 
     @property
     def verdict(self) -> str:
@@ -104,6 +112,8 @@ class Report:
         lines = [f"{self.verdict.upper()}: {self.reason}"]
         if self.origin is not None:
             lines.append(f"log: {self.origin}, {self.size} entries, root {self.root}")
+        if self.entry is not None:
+            lines.append(f"entry: {self.entry}")
         if self.first_bad is not None:
             lines.append(f"first bad index: {self.first_bad}")
         if self.span is not None and self.span != (self.first_bad, self.first_bad):
@@ -251,14 +261,74 @@ def verify(
     return _report(head, progress, bad, unknown)
 
 
+def verify_proof(
+    proof: bytes,
+    vkeys: Sequence[str],
+    leaf_hash: bytes | None = None,
+    earlier: Iterable[tuple[str, bytes | None]] = (),
+) -> Report:
+    """Check that one entry is in the log; never raises for what the proof holds.
+
+    The entry is the one with `leaf_hash`, as a receipt names it; without that, the one whose
+    bytes the proof carries. `vkeys` and `earlier` as for `verify`; an earlier checkpoint of
+    another size needs the tiles, so that a proof alone cannot tell about it.
+    """
+    head = None
+    index: int | None = None
+    try:
+        keys = [_parse_vkey(each) for each in vkeys]
+        if len({name for name, _, _ in keys}) != 1:
+            raise _Unknown("pin one verifier key, or several that bear the same name")
+        carried, index, hashes, note = _parse_proof(proof)
+        head = _open_head("the checkpoint", note, keys)
+        carries = None if carried is None else sha256(b"\x00" + carried).digest()
+        start = carries if leaf_hash is None else leaf_hash
+        if start is None:
+            raise _Unknown(
+                "the proof does not carry its entry: give the leaf_hash of its receipt"
+                " with --leaf-hash"
+            )
+        if _climb(start, index, head.size, hashes) != head.root:
+            what = f"entry {index} does not lead to the root that was signed"
+            raise _Contradiction(what, index, index + 1)
+        heads, unknown = _earlier_heads(earlier, keys)
+        for each in heads:
+            if each.size != head.size:
+                unknown.append(f"whether {each.label} continues to this one needs the tiles")
+            elif each.root != head.root:
+                raise _Contradiction(f"{head.label} and {each.label} differ in root at one size")
+    except _Unknown as error:
+        return _proof_report(CANNOT_TELL, str(error), head)
+    except _Contradiction as error:
+        named = index if error.first is not None else None
+        return _proof_report(TAMPERED, str(error), head, bad=named)
+    text = (carried or b"").decode("ascii", "backslashreplace") if carries == start else None
+    if unknown:
+        return _proof_report(CANNOT_TELL, "; ".join(unknown), head, earlier=len(heads), entry=text)
+    reason = f"entry {index} is in the log that was signed"
+    return _proof_report(OK, reason, head, earlier=len(heads), entry=text)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `modelwitness verify` with these arguments and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="modelwitness verify",
-        description="Verify a log from its checkpoint, tiles and entry bundles alone.",
+        description=(
+            "Verify a log from its checkpoint, tiles and entry bundles alone, or one entry"
+            " from its .tlog-proof."
+        ),
         epilog="Exit codes: 0 ok, 1 tampered, 2 cannot tell.",
     )
-    parser.add_argument("source", metavar="DIR|URL", help="where checkpoint and tile/ are")
+    parser.add_argument(
+        "source",
+        metavar="DIR|URL|PROOF",
+        help="where checkpoint and tile/ are, or a .tlog-proof file",
+    )
+    parser.add_argument(
+        "--leaf-hash",
+        metavar="BASE64",
+        help="with a proof: leaf_hash of the entry's receipt; else the entry in the proof is taken",
+    )
     parser.add_argument(
         "--vkey", action="append", required=True, help="pinned verifier key; repeat after rotation"
     )
@@ -274,7 +344,13 @@ def main(argv: Sequence[str]) -> int:
     wanted = parser.parse_args(argv)
     earlier = [(each, _file(each)) for each in wanted.earlier]
     try:
-        if re.match(r"https?://", wanted.source):
+        hash_given = None if wanted.leaf_hash is None else _hash_of(wanted.leaf_hash)
+        proof = _file(wanted.source, _PROOF_LIMIT)
+        if proof is not None:
+            report = verify_proof(proof, wanted.vkey, hash_given, earlier)
+        elif hash_given is not None:
+            raise _Unknown(f"--leaf-hash goes with a .tlog-proof file, and {wanted.source} is none")
+        elif re.match(r"https?://", wanted.source):
             with closing(Address(wanted.source)) as address:
                 report = verify(address, wanted.vkey, earlier)
         else:
@@ -577,13 +653,96 @@ def _report(
     )
 
 
-def _file(path: str) -> bytes | None:
+def _parse_proof(proof: bytes) -> tuple[bytes | None, int, list[bytes], bytes]:
+    """The entry that a proof carries or None, its index, the hashes upwards, the checkpoint."""
+    if not proof.startswith(_PROOF_HEADER):
+        raise _Unknown("the file is no .tlog-proof: give one, or the directory or address of a log")
+    malformed = _Contradiction("the proof is malformed")
+    above, blank, note = proof.removeprefix(_PROOF_HEADER).partition(b"\n\n")
+    if not blank or len(proof) > _PROOF_LIMIT or not above.isascii():
+        raise malformed
+    lines = above.decode().split("\n")
+    try:
+        carried = None
+        if lines[0].startswith("extra "):
+            carried = _base64(lines.pop(0).removeprefix("extra "))
+        index = re.fullmatch(r"index (0|[1-9][0-9]{0,18})", lines.pop(0))
+        hashes = [_base64(line) for line in lines]
+    except (ValueError, IndexError) as error:
+        raise malformed from error
+    if index is None or len(hashes) > _MOST_HASHES or any(len(h) != _HASH for h in hashes):
+        raise malformed
+    return carried, int(index[1]), hashes, note
+
+
+def _base64(text: str) -> bytes:
+    """The bytes; `ValueError` for any but their one spelling."""
+    raw = b64decode(text, validate=True)
+    if b64encode(raw).decode() != text:
+        raise ValueError
+    return raw
+
+
+def _hash_of(text: str) -> bytes:
+    try:
+        found = _base64(text)
+    except ValueError as error:
+        raise _Unknown("--leaf-hash is not base64, as leaf_hash in a receipt is") from error
+    if len(found) != _HASH:
+        raise _Unknown("--leaf-hash is not the hash of a leaf: it has 32 bytes")
+    return found
+
+
+def _climb(leaf_hash: bytes, index: int, size: int, hashes: Sequence[bytes]) -> bytes | None:
+    """The root that these hashes lead to (RFC 9162 section 2.1.3.2), None where they do not."""
+    if index >= size:
+        return None
+    place, last, found = index, size - 1, leaf_hash
+    for each in hashes:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            found = sha256(b"\x01" + each + found).digest()
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            found = sha256(b"\x01" + found + each).digest()
+        place, last = place >> 1, last >> 1
+    return found if last == 0 else None
+
+
+def _proof_report(
+    code: int,
+    reason: str,
+    head: _Head | None,
+    *,
+    bad: int | None = None,
+    earlier: int = 0,
+    entry: str | None = None,
+) -> Report:
+    if head is None:
+        return Report(code, reason, first_bad=bad)
+    return Report(
+        code,
+        reason,
+        head.origin,
+        head.size,
+        head.root.hex(),
+        int(code == OK),
+        earlier if code == OK else 0,
+        bad,
+        None if bad is None else (bad, bad),
+        entry=entry,
+    )
+
+
+def _file(path: str, most: int = _NOTE_LIMIT) -> bytes | None:
     try:
         place = Path(path)
         if not place.is_file():
             return None
         with place.open("rb") as file:
-            return file.read(_NOTE_LIMIT + 1)
+            return file.read(most + 1)
     except OSError:
         return None
 

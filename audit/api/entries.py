@@ -104,7 +104,10 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         tags=["entries"],
     )
     def proof(request: Asked, index: Index) -> Response[str]:
-        """Hashes and a signed checkpoint: no content of the entry."""
+        """The leaf as the tiles have it, hashes, a signed checkpoint: nothing that is sealed.
+
+        `modelwitness verify FILE --vkey KEY` checks it without this server.
+        """
         sight = reads.sight(request.user)
         visible(sight, reads.store.reader.leaf(index))
         named = {"Content-Disposition": f'attachment; filename="entry-{index}.tlog-proof"'}

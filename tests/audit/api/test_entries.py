@@ -1,9 +1,11 @@
 """Entries and search over HTTP: what each role sees, and that every look is on record first."""
 
+import json
 from typing import Any
 
 import pytest
 
+from audit import verify
 from audit.errors import Busy
 from audit.masking import MASK
 from tests.audit.reading import RANGE, Site, prediction, site_of
@@ -269,3 +271,13 @@ def test_metadata_does_not_tell_who_looked(site: Site) -> None:
     index = site.log(prediction())
     looked = site.get(f"/v1/entries/{index}/trace", "ops").json()["looked"]
     assert [look["actor"] for look in looked] == [MASK]
+
+
+def test_the_proof_that_the_api_gives_verifies_by_itself_and_tells_its_entry(site: Site) -> None:
+    index = site.log(prediction(1), prediction(2))
+    proof = site.get(f"/v1/entries/{index}/proof", "audit").content
+    report = verify.verify_proof(proof, [site.ledger.vkey])
+    assert report.exit_code == verify.OK
+    said = json.loads(report.entry or "")
+    assert (said["type"], said["model"], said["version"]) == ("PredictionLogged", "credit", "1")
+    assert "secret" not in proof.decode()

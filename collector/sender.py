@@ -12,7 +12,6 @@ import gzip
 import logging
 import os
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from collections.abc import Callable, Sequence
 import httpx
 import msgspec
 
-from collector.spool import Spool, Waiting
+from collector.spool import Spool, SpoolError, Waiting
 
 MOST_ITEMS = 500
 MOST_BYTES = 2 * 1024 * 1024
@@ -103,7 +102,7 @@ class Sender:
                 self._wake.clear()
                 try:
                     pause = self._once(http)
-                except sqlite3.Error as error:
+                except SpoolError as error:
                     self._fail(f"the spool cannot be read: {type(error).__name__}")
                     pause = -1.0
                 except Exception as error:  # noqa: BLE001 - a program that is logged must go on
@@ -116,7 +115,7 @@ class Sender:
                     pause = wait * (0.5 + random.random())  # noqa: S311 - spreads load, no secret
                     wait = min(wait * 2, LONGEST_WAIT)
                 self._stop.wait(pause)
-        with contextlib.suppress(sqlite3.Error):  # it ends by itself
+        with contextlib.suppress(SpoolError):  # it ends by itself
             self._spool.release(self._holder)
 
     def _once(self, http: httpx.Client) -> float:

@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY, holder TEXT, until REA
 """
 
 
+SpoolError = sqlite3.Error
+"""The file cannot be read or written: the disk is full, or it was taken away."""
+
+
 class Waiting(NamedTuple):
     """An event of the spool: its number, the address that it goes to, and its JSON."""
 

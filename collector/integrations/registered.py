@@ -17,6 +17,7 @@ from collector.integrations.declaration import Declared
 
 LAG_US: Final = 500_000
 _decode_document = msgspec.json.Decoder(Document).decode
+_decode_declared = msgspec.json.Decoder(Declared).decode
 
 
 class Documented(Protocol):
@@ -67,6 +68,6 @@ def _declared(body: bytes) -> Declared | None:
     """The declaration in a document; None where there is none that this version understands."""
     declaration = _decode_document(body).declaration
     try:
-        return None if declaration is None else msgspec.convert(declaration, Declared)
+        return None if declaration is None else _decode_declared(msgspec.json.encode(declaration))
     except msgspec.ValidationError:
         return None

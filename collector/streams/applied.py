@@ -14,6 +14,7 @@ from collector.sources import Change, Documented
 from collector.streams.declaration import FORMATS, Stream, parse
 
 KIND = "stream"
+_decode_stream = msgspec.json.Decoder(Stream).decode
 
 
 def parsed(text: str) -> Stream:
@@ -35,7 +36,7 @@ def in_force(documents: Documented) -> tuple[list[Stream], list[str]]:
     strange: list[str] = []
     for each in sources.in_force(documents, KIND):
         try:
-            stream = msgspec.convert(each.declaration, Stream)
+            stream = _decode_stream(msgspec.json.encode(each.declaration))
         except msgspec.ValidationError:
             strange.append(each.name)
         else:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from audit.database import Database
+from audit.leaf import SeriesName
 from audit.rollups import MINUTE_US
 from audit.tables import entry, rollup, series
 
@@ -85,6 +86,16 @@ class Counts:
             RollupRow(keys, minute * MINUTE_US, sum(buckets.values()), buckets)
             for (minute, keys), buckets in sorted(cells.items())
         ]
+
+    def names(self, integration: str) -> set[SeriesName]:
+        """Return the series that an integration has begun."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(*(series.c[name] for name in (*DIMENSIONS, "retention"))).where(
+                    series.c.integration == integration
+                )
+            )
+            return {(a, b, c, d, e, f) for a, b, c, d, e, f in rows}
 
     def series(self) -> list[SeriesRow]:
         """Return every combination of clear fields with its count and event-time span."""

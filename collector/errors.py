@@ -52,6 +52,14 @@ class Invalid(CollectorError):
     kept = True
 
 
+class TooVaried(CollectorError):
+    """It would begin a series, and its integration may begin no more."""
+
+    status = 422
+    title = "Too many series"
+    kept = True
+
+
 class Conflicting(CollectorError, Conflict):
     """The id was logged before with other content, which stands."""
 

@@ -1,8 +1,7 @@
 """From a delivery to its answer: read, append, seal what was refused, answer.
 
 Decides the order (nothing is answered before its events are signed for and its refusals are
-sealed), each item's fate, and how much of one integration may wait. Hides threads: what takes
-long is done beside the event loop.
+sealed) and each item's fate. Hides threads: what takes long is done beside the event loop.
 """
 
 import asyncio
@@ -21,6 +20,7 @@ from collector.metrics import Metrics
 from collector.quarantine import Kept, Quarantine
 from collector.share import Share
 from collector.turn import Turn
+from collector.variety import Variety
 
 _INLINE_BYTES = 48 * 1024
 """Bodies up to this length are read on the event loop: some fifty ordinary events."""
@@ -58,6 +58,7 @@ class Ingest:
         limits: Limits,
         metrics: Metrics,
         share: Share,
+        variety: Variety,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
@@ -65,6 +66,7 @@ class Ingest:
         self._metrics = metrics
         self._turn = Turn(ledger)
         self._share = share
+        self._variety = variety
 
     async def take(self, delivery: Delivery) -> Answer:
         """Append the events of a delivery, seal its refusals, and answer.
@@ -77,6 +79,7 @@ class Ingest:
                 reading = read(delivery, self._limits)
             else:
                 reading = await _beside(read, delivery, self._limits)
+            reading = await self._admitted(reading)
             if reading.many:
                 return await self._take_many(delivery, reading, keep=True)
             return await self._take_one(delivery, reading)
@@ -98,10 +101,25 @@ class Ingest:
             reading = await _beside(read, first, self._limits)
         else:
             reading = await _beside(read_each, kept.deliveries, self._limits)
+        reading = await self._admitted(reading)
         if not reading.many:
             return await self._take_one(first, reading), True
         answer = await self._take_many(first, reading, keep=False)
         return answer, not reading.refusals
+
+    async def _admitted(self, reading: Reading) -> Reading:
+        """The reading without events of series that their integration may not begin."""
+        if self._variety.is_known(reading.events):
+            return reading
+        refused = await _beside(self._variety.refusal, reading.events)
+        if not refused:
+            return reading
+        places = reading.positions()
+        found = [Refusal(places[at], error) for at, error in refused.items()]
+        return reading._replace(
+            events=[each for at, each in enumerate(reading.events) if at not in refused],
+            refusals=sorted([*reading.refusals, *found], key=lambda each: each.position),
+        )
 
     def _is_soon_read(self, delivery: Delivery) -> bool:
         most = _INLINE_BYTES if delivery.encoding is None else _INLINE_PACKED

@@ -33,6 +33,9 @@ class Limits(BaseSettings):
     """Bytes of all bodies that one process holds at a time; beyond it, 503."""
     waiting_events: int = Field(default=20_000, ge=1)
     """Events of one integration that wait for the ledger at a time; beyond it, 429."""
+    series: int = Field(default=2_000, ge=1)
+    """Combinations of type, model, version, status and retention class that one integration may
+    begin; an event that would begin another is refused and kept."""
     quarantine_parcels: int = Field(default=10_000, ge=0)
     """Refusals of one integration that are kept at a time; beyond it, they are told as not kept."""
     quarantine_bytes: int = Field(default=64 * MIB, ge=0)

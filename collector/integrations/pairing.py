@@ -28,7 +28,7 @@ from audit.rootkey import Random
 from audit.work import New
 from collector import answers
 from collector.adapters.wire import Adapted, Adapter, Half, Refused
-from collector.errors import CollectorError, Invalid
+from collector.errors import CollectorError, Invalid, TooVaried
 from collector.integrations.declaration import Declared
 from collector.integrations.unpaired import HALF, Unpaired
 from collector.quarantine import Kept, Quarantine
@@ -223,9 +223,10 @@ class Pairing:
         events = [event for each in ready for event in made[each.place].events]
         try:
             appended = iter(self._ledger.append(events) if events else ())
-        except Rejected:
+        except Rejected as error:
             if len(ready) == 1:
-                made[ready[0].place] = Adapted(refused=_refused_whole(ready[0], _unappended()))
+                told = error if isinstance(error, TooVaried) else _unappended()
+                made[ready[0].place] = Adapted(refused=_refused_whole(ready[0], told))
                 appended = iter(())
             else:
                 # Whatever one event did must not hold its neighbours up.

@@ -26,7 +26,14 @@ def around_of(parts: Parts) -> Around:
     """Return what integrations need of this process."""
     store = parts.store
     outgoing = Outgoing.of(store.settings.outgoing_allowed)
-    return Around(store.documents, outgoing, os.environ, store.random, reader=store.reader)
+    return Around(
+        store.documents,
+        outgoing,
+        os.environ,
+        store.random,
+        reader=store.reader,
+        counts=store.counts,
+    )
 
 
 def ways_in(parts: Parts) -> Wired:

@@ -24,6 +24,7 @@ from collector.limits import Limits
 from collector.metrics import Metrics
 from collector.quarantine import Quarantine
 from collector.share import Share
+from collector.variety import Counted, Varied, Variety
 
 
 class Around(NamedTuple):
@@ -31,7 +32,8 @@ class Around(NamedTuple):
 
     `documents` tell which are declared, `outgoing` which addresses may be called, and
     `environment` holds the secrets that declarations refer to. `reader` finds the predictions that
-    changes of business records mean.
+    changes of business records mean; `counts` tell which series there are, without them an
+    integration may begin any number.
     """
 
     documents: Documented
@@ -40,6 +42,7 @@ class Around(NamedTuple):
     random: Random
     adapters: Mapping[str, Adapter] = ADAPTERS
     reader: Finds | None = None
+    counts: Counted | None = None
 
 
 class Wired(NamedTuple):
@@ -47,6 +50,7 @@ class Wired(NamedTuple):
 
     quarantine: Quarantine
     ingest: Ingest
+    varied: Varied
     intake: Intake
     pairing: Pairing
     registered: Registered
@@ -64,11 +68,13 @@ def wired(
     """Make the ways in."""
     quarantine = Quarantine(work, clock, limits)
     share = Share(limits)
-    ingest = Ingest(ledger, quarantine, limits, metrics, share)
-    pairing = Pairing(ledger, work, quarantine, clock, around.random)
+    variety = Variety(around.counts, limits)
+    varied = Varied(ledger, variety)
+    ingest = Ingest(ledger, quarantine, limits, metrics, share, variety)
+    pairing = Pairing(varied, work, quarantine, clock, around.random)
     registered = Registered(around.documents, clock)
     fetch: Callable[[str], None] = calling(around.outgoing)
     inferred = None if around.reader is None else Inferred(around.reader)
-    intake = Intake(ledger, quarantine, pairing, fetch, limits, metrics, share, inferred)
+    intake = Intake(varied, quarantine, pairing, fetch, limits, metrics, share, inferred)
     replay = Replay(ingest, intake, pairing, registered, around.adapters)
-    return Wired(quarantine, ingest, intake, pairing, registered, replay, around.adapters)
+    return Wired(quarantine, ingest, varied, intake, pairing, registered, replay, around.adapters)

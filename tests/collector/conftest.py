@@ -103,6 +103,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
             os.urandom,
             adapters or ADAPTERS,
             store.reader,
+            store.counts,
         )
         ingest = router(
             store.ledger,

@@ -34,6 +34,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
+from audit.clock import system_clock
+from collector.adapters.registry import ADAPTERS
+from collector.integrations import apply
 from tests.collector.adapters.business import sample
 from tests.collector.adapters.test_otlp import CALL, ID, logs, record, span, spans
 from tests.collector.conftest import House, Open
@@ -134,6 +137,27 @@ def test_an_evaluation_of_a_response_finds_its_prediction(house: House) -> None:
     [outcome] = house.bodies("OutcomeObserved")
     assert outcome["prediction"] == {"id": ID}
     assert outcome["model"]["name"] == "gpt-4"
+
+
+def test_messages_that_come_in_logs_meet_their_span_where_that_is_declared(house: House) -> None:
+    store = house.store
+    declaration = """
+kind: integration
+name: bot
+adapter: otlp
+options: {messages: logs}
+credential: {verify: bearer}
+"""
+    apply.apply_text(
+        store.ledger, store.documents, declaration, "ann", clock=system_clock, adapters=ADAPTERS
+    )
+    headers = {**house.token("bot"), **_media(JSON)}
+    said = logs(record("gen_ai.user.message", {"content": "Why?"}))
+    assert house.client.post("/v1/traces", content=spans(span(CALL)), headers=headers).is_success
+    assert house.bodies("PredictionLogged") == []
+    assert house.client.post("/v1/logs", content=said, headers=headers).is_success
+    [prediction] = house.bodies("PredictionLogged")
+    assert prediction["inputs"]["messages"] == [{"role": "user", "content": "Why?"}]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
@@ -10,6 +11,7 @@ import pytest
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from litestar.routes import HTTPRoute
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -19,13 +21,19 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from audit.clock import system_clock
+from collector.adapters.registry import ADAPTERS
 from collector.delivery import CLOUDEVENTS, NATIVE
-from tests.collector.conftest import House
+from collector.integrations.apply import apply_text
+from collector.integrations.standard import ADDRESSES
+from tests.collector.conftest import House, Open, listening
 from tests.collector.reading_back import assert_all_can_be_read
 
 Document = dict[str, Any]
 INGEST = [f"/v1/{address}" for address in (*NATIVE, CLOUDEVENTS)]
 OPEN = {"/healthz", "/readyz", "/metrics"}
+DOORS = ["/in/{integration}", "/in/{integration}/{secret}"]
+PROBES = {(path, "get") for path in DOORS}
 REFUSALS = {"400", "401", "403", "406", "408", "409", "413", "415", "422", "429", "500", "503"}
 
 
@@ -106,7 +114,9 @@ def test_only_health_and_consent_say_that_they_need_no_token(document: Document)
         for method, operation in item.items()
         if operation.get("security") == [{}]
     }
-    assert free == {*((path, "get") for path in OPEN), ("/v1/cloudevents", "options")}
+    doors = {(path, method) for path in DOORS for method in ("get", "options", "post")}
+    assert free - doors == {*((path, "get") for path in OPEN), ("/v1/cloudevents", "options")}
+    assert doors <= free  # each sender has a credential of its own
 
 
 @pytest.mark.slow
@@ -132,7 +142,8 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         if operation.path in OPEN:
             continue
         for mode in schemathesis.GenerationMode:
-            if mode.is_negative and operation.method == "options":
+            probe = operation.method == "options" or (operation.path, operation.method) in PROBES
+            if mode.is_negative and probe:
                 continue  # it takes nothing that could be wrong
             strategy = operation.as_strategy(generation_mode=mode)
 
@@ -153,5 +164,42 @@ def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
         # It is no test if everything is refused at the door.
         assert seen[path] & {200, 201}, path
         assert seen[path] & {400, 422}, path
-    assert len(seen) == len(INGEST) + 3
+    assert len(seen) == len(INGEST) + 3 + len(DOORS) + len(ADDRESSES)
     assert assert_all_can_be_read(house) > len(INGEST)
+
+
+@pytest.mark.slow
+def test_no_body_makes_the_adapter_of_a_declared_sender_fail(
+    opened: Open, free_port: Callable[[], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every adapter behind the real door takes what schemathesis makes up, or keeps it."""
+    secret = "a-secret-of-many-letters"
+    house = opened(environment={"SECRET": secret})
+    names = [name for name in ADAPTERS if name != "mapping"]
+    for name in names:
+        text = (
+            f"kind: integration\nname: {name}\nadapter: {name}\n"
+            "credential: {verify: path, secrets: [env:SECRET]}\n"
+            "record: {prediction: Score__c, outcome: {field: StageName, terminal: {Won: won}}}\n"
+        )
+        apply_text(house.store.ledger, house.store.documents, text, "ann", clock=system_clock)
+    with listening(house.app, free_port()) as address:
+        schema = schemathesis.openapi.from_url(f"{address}/schema/openapi.json")
+        operation = schema[DOORS[1]]["POST"]
+
+        @settings(
+            max_examples=150,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(), name=st.sampled_from(names))
+        def fuzz(case: schemathesis.Case[Any], name: str) -> None:
+            case.path_parameters = {"integration": name, "secret": secret}
+            answer = case.call()
+            assert answer.status_code != 401
+            assert "Internal error" not in answer.text
+
+        fuzz()
+    assert "adapter" not in caplog.text

@@ -45,7 +45,7 @@ _KNOWN: tuple[Adapter, ...] = (
     freshdesk.ADAPTER,
     hubspot.ADAPTER,
     kserve.ADAPTER,
-    *mapping.ADAPTERS,
+    mapping.ADAPTER,
     mlflow_webhook.ADAPTER,
     *netsuite.ADAPTERS,
     oip.ADAPTER,

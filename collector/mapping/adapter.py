@@ -1,20 +1,15 @@
-"""The adapter `mapping`, and those that ship as mappings.
+"""The adapter `mapping`: what a sender sends is read as its declaration says.
 
-Decides that a declaration's own mapping and the files in `collector/mapping/builtin` are read the
-same way: a built-in is a wire format by name, whose events come from YAML and not from code.
+Decides that a mapping is compiled once for every declaration, and not for every message.
 """
-
-from collections.abc import Mapping as Members
-from importlib import resources
 
 import msgspec
 
-from audit.declared import Section, load
 from audit.errors import BadDeclaration
 from collector.adapters import changes
 from collector.adapters.wire import Adapted, Adapter, Message
 from collector.integrations.declaration import Declared
-from collector.mapping.language import KEYS, Mapping, mapping_of
+from collector.mapping.language import Mapping, mapping_of
 
 _REMEMBERED = 256
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -40,27 +35,4 @@ class Mapped:
         return known.read(message, declared)
 
 
-def builtins() -> tuple[Adapter, ...]:
-    """Return the adapters that are mappings; raises `BadDeclaration` where a file is none."""
-    folder = resources.files("collector.mapping") / "builtin"
-    files = sorted(each.name for each in folder.iterdir() if each.name.endswith(".yaml"))
-    return tuple(_builtin((folder / name).read_text("utf-8")) for name in files)
-
-
-def _builtin(text: str) -> Adapter:
-    section = Section(load(text), "", "kind", "name", "about", "unreadable", *KEYS)
-    section.one_of("kind", ["mapping"])
-    name = section.text("name") or ""
-    mapping = mapping_of({key: each for key, each in section.items() if key in KEYS}, name, "")
-    options: Members[str, str] = (
-        changes.OPTIONS if any(not each.type for each in mapping.events) else {}
-    )
-    return Adapter(
-        name=name,
-        read=mapping.read,
-        unreadable=section.count("unreadable", 200, 599, 400),
-        options=options,
-    )
-
-
-ADAPTERS = (Adapter(name="mapping", read=Mapped(), options=changes.OPTIONS), *builtins())
+ADAPTER = Adapter(name="mapping", read=Mapped(), options=changes.OPTIONS)

@@ -151,7 +151,8 @@ def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     lost = threading.Event()
     tell = _teller("serve", quiet)
-    with opened(data, database, apart=ledger_apart(data, database, lost)) as parts:
+    apart = ledger_apart(data, database, lost)
+    with opened(data, database, apart=apart, bounded_reads=True) as parts:
         listen(
             application(parts),
             host,

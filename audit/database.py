@@ -1,15 +1,16 @@
 """The two databases under a ledger, and the few statements that must be fast on both.
 
 Decides how a connection is set up, what a write lock is (`BEGIN IMMEDIATE` in SQLite, a
-transaction-scoped advisory lock in PostgreSQL) and how many rows go in at once (multi-row VALUES,
-binary COPY). Hides drivers: the ledger sees `insert`, `lookup`, `add_counts` and
-SQLAlchemy connections.
+transaction-scoped advisory lock in PostgreSQL), how many rows go in at once (multi-row VALUES,
+binary COPY) and how a read is cut short that takes too long. Hides drivers: the ledger sees
+`insert`, `lookup`, `add_counts` and SQLAlchemy connections.
 """
 
 import os
 import sqlite3
 import struct
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,12 +23,15 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from audit.errors import Busy, Rejected, Tampered
+from audit.errors import Busy, Rejected, Tampered, TooSlow
 
 Row = Sequence[int | bytes | str | None]
 _WRITER_LOCK = 0x6D77_6C65_6467  # "mwledg": one writer per database
 _SQLITE_ROWS = (1024, 256, 64, 32, 16, 8, 4, 2, 1)
 _SQLITE_KEYS = 512
+_SQLITE_STEPS = 1_000_000
+"""Steps of a statement between looks at the clock: some hundredths of a second. Each look waits for
+Python's lock."""
 
 
 class Database(ABC):
@@ -36,8 +40,12 @@ class Database(ABC):
     engine: Engine
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Yield a connection on one snapshot; raises `Busy` where the database is away."""
+    def reading(self, *, unlimited: bool = False) -> Iterator[Connection]:
+        """Yield a connection on one snapshot.
+
+        Raises `Busy` where the database is away, and `TooSlow` where it works longer than reads
+        may, unless this one is `unlimited`.
+        """
         with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -80,7 +88,8 @@ class Database(ABC):
 class Sqlite(Database):
     """SQLite in WAL mode with `synchronous=FULL`: a commit is on disk before it returns."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, read_seconds: float | None = None) -> None:
+        self._read_seconds = read_seconds
         self.engine = create_engine(
             url,
             connect_args={"check_same_thread": False, "timeout": 30.0, "cached_statements": 512},
@@ -137,10 +146,19 @@ class Sqlite(Database):
         """Nothing: `begin` of a writing connection is already BEGIN IMMEDIATE."""
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, unlimited: bool = False) -> Iterator[Connection]:
         with super().reading() as connection:
             self._require_same_file()
-            yield connection
+            if unlimited or self._read_seconds is None:
+                yield connection
+                return
+            driver: Any = connection.connection.driver_connection
+            until = time.monotonic() + self._read_seconds
+            driver.set_progress_handler(lambda: time.monotonic() > until, _SQLITE_STEPS)
+            try:
+                yield connection
+            finally:
+                driver.set_progress_handler(None, 0)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -175,7 +193,10 @@ class Sqlite(Database):
 class Postgres(Database):
     """PostgreSQL 15 or later; `synchronous_commit` is on whatever the server's default is."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, read_seconds: float | None = None) -> None:
+        self._is_bounded = read_seconds is not None
+        # Of the connection, since it would cost a round trip to set it for each read.
+        bound = "" if read_seconds is None else f" -c statement_timeout={read_seconds * 1000:.0f}"
         self.engine = create_engine(
             url,
             pool_size=16,
@@ -183,15 +204,18 @@ class Postgres(Database):
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
             connect_args={
-                "options": "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10000"
+                "options": "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10000" + bound
             },
         )
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, unlimited: bool = False) -> Iterator[Connection]:
         with _translated(), self.engine.connect() as connection:
             # Read committed would show each statement another state of the tree and its keys.
-            yield connection.execution_options(isolation_level="REPEATABLE READ")
+            reader = connection.execution_options(isolation_level="REPEATABLE READ")
+            if unlimited and self._is_bounded:
+                reader.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            yield reader
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         if not rows:
@@ -237,8 +261,10 @@ class Postgres(Database):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, read_seconds: float | None = None) -> Database:
     """Return the database behind a SQLAlchemy URL (`sqlite:///…`, `postgresql+psycopg://…`).
+
+    Reads are cut short after `read_seconds`, by default never.
 
     Raises `Rejected` where it is no such URL; never repeats it, since it may hold a password.
     """
@@ -248,9 +274,9 @@ def open_database(url: str) -> Database:
         backend = ""
     match backend:
         case "sqlite":
-            return Sqlite(url)
+            return Sqlite(url, read_seconds)
         case "postgresql":
-            return Postgres(make_url(url).set(drivername="postgresql+psycopg"))
+            return Postgres(make_url(url).set(drivername="postgresql+psycopg"), read_seconds)
         case _:
             raise Rejected(
                 "this is not the URL of a database that can hold a ledger",
@@ -265,11 +291,20 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, sqlite3.OperationalError, psycopg.OperationalError) as error:
+        if _is_cut_short(error):
+            raise TooSlow from error
         raise Busy("the database did not answer in time or is away") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Busy("the connection to the database was lost") from error
         raise
+
+
+def _is_cut_short(error: Exception) -> bool:
+    inner = getattr(error, "orig", error)
+    if isinstance(inner, sqlite3.OperationalError):
+        return getattr(inner, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+    return isinstance(inner, psycopg.errors.QueryCanceled)
 
 
 def _make_private(_dialect: object, _record: object, arguments: list[Any], _: object) -> None:

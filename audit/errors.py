@@ -60,6 +60,15 @@ class Broken(Busy):
     """This process can append nothing any more: another one has to take its place."""
 
 
+class TooSlow(Busy):
+    """A read was cut short, because it took longer than reads may take."""
+
+    remedy: str = "Ask for a narrower range of time, or name an integration, model or type."
+
+    def __init__(self) -> None:
+        super().__init__("the answer would take longer than a read may take")
+
+
 class Tampered(AuditError):
     """The evidence contradicts itself or a signed statement.
 

@@ -27,6 +27,7 @@ from audit.errors import (
     NotFound,
     Rejected,
     Tampered,
+    TooSlow,
     Unverifiable,
 )
 from audit.roles import Unauthenticated
@@ -91,6 +92,7 @@ def answer(found: Problem, headers: Mapping[str, str] | None = None) -> Response
 _KINDS: tuple[tuple[type[AuditError], int, str, str], ...] = (
     (Conflict, 409, "Conflict", "Send the same content again, or choose a new id."),
     (Rejected, 400, "Rejected", "Correct the request and send it again."),
+    (TooSlow, 503, "Took too long", TooSlow.remedy),
     (Busy, 503, "Busy", "Send it again after the time in Retry-After."),
     (
         Unauthenticated,

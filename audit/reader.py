@@ -170,7 +170,7 @@ class Reader:
         if version is not None:
             query = query.where(series.c.version == version)
         query = query.where(entry.c.event_us >= start_us, entry.c.event_us < end_us)
-        with self._database.reading() as connection:
+        with self._database.reading(unlimited=True) as connection:
             ordered = connection.execute(query.order_by(entry.c.event_us, entry.c.idx)).scalars()
             indexes = [int(idx) for idx in ordered]
         for start in range(0, len(indexes), _STREAMED):

@@ -8,7 +8,7 @@ signed checkpoint apart from the database. Read once, in the composition root; s
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,6 +27,8 @@ class AuditSettings(BaseSettings):
     new_root_key: SecretStr | None = None
     """Base64 of 32 bytes: what `keys rotate root` puts in the place of `root_key`."""
 
+    read_seconds: float = Field(default=15.0, ge=0.001)
+    """How long a server lets the database work for one answer."""
     outgoing_allowed: str = ""
     """Hosts, numbers and networks in private ranges that may be called, parted by commas."""
 

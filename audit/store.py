@@ -70,16 +70,18 @@ def open_store(
     may_migrate: bool | None = None,
     repairing: bool = False,
     apart: Callable[[Checkpoints], Ledger] | None = None,
+    bounded_reads: bool = False,
 ) -> Store:
     """Open the store that `settings` name; makes it where it is embedded or told to migrate.
 
     Raises `NotMigrated`, `NoRootKey`, `RolledBack`, and `Tampered` where the stored tree does not
     continue the last signed checkpoint or the schema was changed outside of `migrate`. Whoever is
     `repairing` projections gets the store although the one that holds the schema may be damaged.
-    `apart` makes the ledger where it is not to be held by this process.
+    `apart` makes the ledger where it is not to be held by this process. `bounded_reads` are for
+    who answers many: none but those that stream a window takes longer than the settings say.
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = open_database(settings.url)
+    database = open_database(settings.url, settings.read_seconds if bounded_reads else None)
     owner = settings.embedded if may_migrate is None else may_migrate
     try:
         _require_not_lost(settings, database)

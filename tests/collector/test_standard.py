@@ -38,7 +38,7 @@ from audit.clock import system_clock
 from collector.adapters.registry import ADAPTERS
 from collector.integrations import apply
 from tests.collector.adapters.business import sample
-from tests.collector.adapters.test_otlp import CALL, ID, logs, record, span, spans
+from tests.collector.adapters.telemetry import CALL, ID, logs, record, span, spans
 from tests.collector.conftest import House, Open
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"

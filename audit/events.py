@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from audit.amiss import amiss
 from audit.errors import Rejected
 from audit.schema import BODIES, NAME_PATTERN, About, Model, Prediction, SystemBody
 
@@ -190,20 +191,9 @@ _DECODERS: dict[str, Callable[[bytes | msgspec.Raw], msgspec.Struct]] = {
 
 
 def _rejected(type: str, error: msgspec.ValidationError) -> Rejected:
-    """Translate msgspec's message: it names expected and found *types*, never values."""
-    what, _, path = str(error).partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").replace("[...]", "/*").replace(".", "/")
-    field = re.sub(r"\[(\d+)\]", r"/\1", field)
-    missing = re.search(r"missing required field `(\w+)`", what)
-    if missing:
-        field = f"{field}/{missing[1]}"
-    if what.startswith("Invalid enum value"):
-        what = "Invalid enum value"
-    return Rejected(
-        f"{type}: {what}",
-        field=field,
-        remedy="See the schema of this event type at /schema/openapi.json.",
-    )
+    """The refusal in words; msgspec's own name expected and found types."""
+    found = amiss(str(error), BODIES.get(type, SystemBody))
+    return Rejected(f"{type}: {found.what}", field=found.field, remedy=found.remedy)
 
 
 def micros(text: str) -> int:

@@ -19,6 +19,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from audit.amiss import said
 from audit.errors import (
     AuditError,
     Busy,
@@ -33,7 +34,6 @@ from audit.errors import (
 from audit.roles import Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
-_QUOTED = re.compile(r"'[^']*'")
 _encode = msgspec.json.encode
 
 
@@ -158,7 +158,7 @@ def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[byt
         title = "Refused"
     detail, remedy, field = _words(status), "See /schema/openapi.json.", None
     if isinstance(error, ValidationException):
-        detail, field = _invalid(error.extra)
+        detail, remedy, field = _invalid(error.extra)
     return answer(problem_of(status, title, detail, remedy, field), error.headers)
 
 
@@ -176,16 +176,17 @@ def _words(status: int) -> str:
     }.get(status, "the request was refused")
 
 
-def _invalid(extra: object) -> tuple[str, str | None]:
-    """Say what is wrong and where, without the value that was wrong."""
+def _invalid(extra: object) -> tuple[str, str, str | None]:
+    """What is wrong, what to do and where, without the value that was wrong."""
     first = extra[0] if isinstance(extra, list) and extra else None
     if not isinstance(first, dict):
-        return "the request does not match its schema", None
-    message = _QUOTED.sub("…", str(first.get("message", "")).partition(" - at `")[0])
+        return "the request is not as its schema wants it", "See /schema/openapi.json.", None
     key = str(first.get("key", "")).replace("[", "/").replace("]", "").replace(".", "/")
     inside = str(first.get("source", "body")) == "body"
     field = f"/{key.lstrip('/')}" if inside and key else key
-    return f"the request does not match its schema: {message}", field or None
+    message = str(first.get("message", "")).rpartition(" - at `")
+    found = said(message[0] or message[2], field)
+    return found.what, found.remedy, found.field or None
 
 
 def _other_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -5,7 +5,6 @@ drift or pages is made in the packages. Commands import what they need when they
 `serve` never loads Evidently and `verify` needs no database.
 """
 
-import getpass
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ import typer
 from rich.console import Console
 
 import audit.commands
+import audit.declaring
 import collector.commands
 import collector.demonstration
 import collector.mapping.commands
@@ -353,44 +353,6 @@ def running(
         yield processes
 
 
-@app.command()
-def apply(
-    file: Annotated[
-        Path, typer.Argument(help="Declaration (kind: policy, integration or stream).")
-    ],
-    data: Data = DATA,
-    database: Database = "",
-) -> None:
-    """Put a policy, an integration or a stream in force; the same file twice changes nothing."""
-    from audit.declared import kind_of, read
-
-    text = read(file)
-    kind = kind_of(text, ("policy", "integration", "stream"))
-    with opened(data, database) as parts:
-        if kind == "policy":
-            from drift.apply import apply_text as put_policy
-
-            policy = put_policy(parts.store, text, getpass.getuser())
-            name, revision, changed = policy.model, policy.revision, policy.changed
-        elif kind == "stream":
-            from collector.streams.applied import apply_text as put_stream
-
-            stream = put_stream(parts.store, text, getpass.getuser(), clock=system_clock)
-            name, revision, changed = stream.name, stream.revision, stream.changed
-        else:
-            from collector.integrations.apply import apply_text as put_integration
-
-            found = put_integration(
-                parts.store.ledger,
-                parts.store.documents,
-                text,
-                getpass.getuser(),
-                clock=system_clock,
-            )
-            name, revision, changed = found.integration, found.revision, found.changed
-    typer.echo(f"{name} {revision[:12]}: {'in force now' if changed else 'already in force'}")
-
-
 def applied(parts: Parts, path: Path) -> None:
     """Put a policy file of the demonstration in force."""
     from drift.apply import apply_file
@@ -400,6 +362,15 @@ def applied(parts: Parts, path: Path) -> None:
 
 collector.demonstration.add_to(app, opened, running, applied, signin_address)
 audit.commands.add_to(app, opened, projections)
+audit.declaring.add_to(
+    app,
+    opened,
+    {
+        "policy": drift.commands.put_policy,
+        "integration": collector.commands.put_integration,
+        "stream": collector.commands.put_stream,
+    },
+)
 collector.commands.add_to(app, opened)
 collector.mapping.commands.add_to(app)
 collector.pulls.commands.add_to(app, opened)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from audit.clock import system_clock
-from audit.options import DATA, Data, Database, Open
+from audit.declaring import Declared
+from audit.options import DATA, Data, Database, Open, Parts
 from collector import disposal
 from collector.lineage import commands as lineage
 from collector.quarantine import Quarantine
@@ -17,6 +18,23 @@ def add_to(app: typer.Typer, opened: Open) -> None:
     """Add the commands of the collector to `app`."""
     app.add_typer(_quarantine(opened), name="quarantine")
     app.add_typer(lineage.commands(opened), name="lineage")
+
+
+def put_integration(parts: Parts, text: str, author: str) -> Declared:
+    """Put the declaration of an integration in force."""
+    from collector.integrations.apply import apply_text
+
+    store = parts.store
+    change = apply_text(store.ledger, store.documents, text, author, clock=system_clock)
+    return Declared(change.integration, change.revision, change.changed)
+
+
+def put_stream(parts: Parts, text: str, author: str) -> Declared:
+    """Put the declaration of a stream in force."""
+    from collector.streams.applied import apply_text
+
+    change = apply_text(parts.store, text, author, clock=system_clock)
+    return Declared(change.name, change.revision, change.changed)
 
 
 def _quarantine(opened: Open) -> typer.Typer:

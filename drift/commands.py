@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from audit.clock import system_clock
-from audit.options import DATA, Data, Database, Open
+from audit.declaring import Declared
+from audit.options import DATA, Data, Database, Open, Parts
 
 Actor = Annotated[str, typer.Option(help="Who decides; default: the account that runs this.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
@@ -19,6 +20,14 @@ def add_to(app: typer.Typer, opened: Open) -> None:
     """Add the commands of drift to `app`."""
 
     app.add_typer(_cases(opened), name="cases")
+
+
+def put_policy(parts: Parts, text: str, author: str) -> Declared:
+    """Put a policy in force."""
+    from drift.apply import apply_text
+
+    change = apply_text(parts.store, text, author)
+    return Declared(change.model, change.revision, change.changed)
 
 
 def _cases(opened: Open) -> typer.Typer:

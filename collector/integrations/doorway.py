@@ -22,7 +22,8 @@ PATHS = ("/in/{integration:str}", "/in/{integration:str}/{secret:str}")
 """What follows the name is a secret, for senders that can prove themselves in no other way."""
 _OPEN: list[dict[str, list[str]]] = [{}]
 _TAGS = ["Integrations"]
-_ANY = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+_ANY = OpenAPIMediaType(schema=Schema())
+_TEXT = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
 
 Asked = Request[Any, Any, Any]
 
@@ -33,7 +34,7 @@ class Delivered(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(
-            content={"*/*": _ANY}, description="What the sender's system sends, as it sends it"
+            content={"*/*": _TEXT}, description="What the sender's system sends, as it sends it"
         )
         self.responses = {
             "default": OpenAPIResponse(
@@ -45,12 +46,20 @@ class Delivered(Operation):
 
 @dataclass
 class Asking(Operation):
-    """`operation_class=` of OPTIONS, GET and HEAD."""
+    """`operation_class=` of OPTIONS: an answer of headers alone."""
+
+    def __post_init__(self) -> None:
+        self.responses = {"200": OpenAPIResponse(description="What is taken, in Allow")}
+
+
+@dataclass
+class Probing(Operation):
+    """`operation_class=` of GET."""
 
     def __post_init__(self) -> None:
         self.responses = {
-            "default": OpenAPIResponse(
-                description="The methods that are taken, in Allow", content={"*/*": _ANY}
+            "405": OpenAPIResponse(
+                description="What is taken, in Allow", content={"text/plain": _TEXT}
             )
         }
 
@@ -84,7 +93,7 @@ def _at(path: str, door: Door) -> list[HTTPRouteHandler]:
     @get(
         path,
         operation_id=f"probe_integration{suffix}",
-        operation_class=Asking,
+        operation_class=Probing,
         summary="The same answer for every name, declared or not",
         tags=_TAGS,
         security=_OPEN,
@@ -97,7 +106,6 @@ def _at(path: str, door: Door) -> list[HTTPRouteHandler]:
         path,
         http_method=HttpMethod.HEAD,
         operation_id=f"head_integration{suffix}",
-        operation_class=Asking,
         include_in_schema=False,
         sync_to_thread=False,
         status_code=200,

@@ -29,7 +29,11 @@ _OWN = "own"
 
 Asked = Request[Principal, Any, Any]
 Id = Annotated[str, Parameter(pattern=ID_PATTERN, description="Id of what is kept")]
-After = Annotated[str, Parameter(max_length=64, description="`next` of the page before")]
+After = Annotated[
+    str,
+    # PostgreSQL's text holds no NUL.
+    Parameter(max_length=64, pattern="^[^\\x00]*$", description="`next` of the page before"),
+]
 Limit = Annotated[int, Parameter(ge=1, le=200, description="Most items of the page")]
 
 

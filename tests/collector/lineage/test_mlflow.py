@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from audit.events import Event
 from collector.integrations.declaration import Declared
 from collector.lineage.mlflow import Registry, Version, calling, releases
 from tests.collector.adapters.business import body_of
+from tests.collector.lineage.commanding import run
 from tests.programs import environment
 from tests.served import serving
 
@@ -135,19 +134,6 @@ options: {{registry: "{tracking.address}"}}
     [version] = [each for each in graph["nodes"] if each["kind"] == "version"]
     assert version["detail"]["code_commit"] == "abc123"
     assert version["detail"]["metrics"] == {"auc": 0.9}
-
-
-def run(folder: Path, *words: str) -> str:
-    """What a command prints."""
-    done = subprocess.run(
-        [Path(sys.executable).parent / "modelwitness", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
 
 
 def _graph(ledger: httpx.Client) -> dict[str, Any]:

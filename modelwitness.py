@@ -218,6 +218,7 @@ def schedule(
 ) -> None:
     """Judge windows, deliver approved cases, expire what waits too long, anchor checkpoints."""
     from audit import anchor
+    from audit.aside import aside
     from collector.disposal import expire
     from collector.integrations.running import expire_halves
     from collector.limits import Limits
@@ -229,18 +230,9 @@ def schedule(
         signal.signal(number, lambda *_: stop.set())
     with opened(data, database) as parts, ExitStack() as stack:
         if anchor_to is not None:
-            keeper = threading.Thread(
-                target=anchor.keep,
-                args=(parts.store, anchor_to, anchor_every, typer.echo, stop),
-                name="anchor",
-            )
-            keeper.start()
-            stack.callback(keeper.join)
-            stack.callback(stop.set)
-        pairs = threading.Thread(target=expire_halves, args=(parts, stop), name="halves")
-        pairs.start()
-        stack.callback(pairs.join)
-        stack.callback(stop.set)
+            keep = partial(anchor.keep, parts.store, anchor_to, anchor_every, typer.echo, stop)
+            stack.enter_context(aside("anchor", stop, keep))
+        stack.enter_context(aside("halves", stop, partial(expire_halves, parts, stop)))
         settings = DriftSettings.of()
         tell = _teller("schedule", quiet)
         tell(f"every {settings.tick:g} s, {store_told(AuditSettings.of(data, database))}")
@@ -362,15 +354,7 @@ def applied(parts: Parts, path: Path) -> None:
 
 collector.demonstration.add_to(app, opened, running, applied, signin_address)
 audit.commands.add_to(app, opened, projections)
-audit.declaring.add_to(
-    app,
-    opened,
-    {
-        "policy": drift.commands.put_policy,
-        "integration": collector.commands.put_integration,
-        "stream": collector.commands.put_stream,
-    },
-)
+audit.declaring.add_to(app, opened, {**drift.commands.PUTS, **collector.commands.PUTS})
 collector.commands.add_to(app, opened)
 collector.mapping.commands.add_to(app)
 collector.pulls.commands.add_to(app, opened)

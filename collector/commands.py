@@ -2,12 +2,14 @@
 
 import asyncio
 import getpass
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
 from audit.clock import system_clock
-from audit.declaring import Declared
+from audit.declaring import Declared, Put
 from audit.options import DATA, Data, Database, Open, Parts
 from collector import disposal
 from collector.lineage import commands as lineage
@@ -35,6 +37,9 @@ def put_stream(parts: Parts, text: str, author: str) -> Declared:
 
     change = apply_text(parts.store, text, author, clock=system_clock)
     return Declared(change.name, change.revision, change.changed)
+
+
+PUTS: Mapping[str, Put] = MappingProxyType({"integration": put_integration, "stream": put_stream})
 
 
 def _quarantine(opened: Open) -> typer.Typer:

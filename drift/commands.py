@@ -4,12 +4,14 @@ Decides names, options and what is printed; what happens is decided in `steps`.
 """
 
 import getpass
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
 from audit.clock import system_clock
-from audit.declaring import Declared
+from audit.declaring import Declared, Put
 from audit.options import DATA, Data, Database, Open, Parts
 
 Actor = Annotated[str, typer.Option(help="Who decides; default: the account that runs this.")]
@@ -28,6 +30,9 @@ def put_policy(parts: Parts, text: str, author: str) -> Declared:
 
     change = apply_text(parts.store, text, author)
     return Declared(change.model, change.revision, change.changed)
+
+
+PUTS: Mapping[str, Put] = MappingProxyType({"policy": put_policy})
 
 
 def _cases(opened: Open) -> typer.Typer:

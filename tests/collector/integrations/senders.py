@@ -1,6 +1,8 @@
 """A sender made for tests, whose messages say what their adapter does with them."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 from audit.clock import Clock, system_clock
@@ -9,10 +11,14 @@ from collector.adapters.wire import Adapted, Adapter, Half, Message, Refused, Re
 from collector.errors import Invalid, Malformed
 from collector.integrations import apply
 from collector.integrations.declaration import Declared
+from collector.integrations.registered import LAG_US
 from tests.collector.conftest import House, prediction
 
 WAIT_SECONDS = 60
 SECRET = "a-secret-of-many-letters"
+OLD = "another-secret-of-many-letters"
+HUB = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
+ENVIRONMENT = {"NEW": SECRET, "OLD": OLD, "HUB": HUB}
 HEADERS = {"X-Secret": SECRET}
 BY_HEADER = """
 kind: integration
@@ -90,3 +96,21 @@ def declare(house: House, text: str, clock: Clock = system_clock) -> apply.Chang
 def half(key: str, side: str, value: Any = None) -> dict[str, Any]:
     """One half, as a message tells it."""
     return {"key": key, "side": side, "value": {"x": 1} if value is None else value}
+
+
+def predictions(*ids: str, **more: Any) -> dict[str, Any]:
+    """A message with these predictions."""
+    return {"predictions": [{"id": each} for each in ids], **more}
+
+
+def ids(house: House) -> list[str]:
+    """The predictions that were logged, in order."""
+    return [each["id"] for each in house.bodies("PredictionLogged")]
+
+
+def await_declared(done: Callable[[], bool]) -> None:
+    """Wait until a declaration is in force, as long as that may take and no longer."""
+    deadline = time.monotonic() + LAG_US / 1e6 + 5
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

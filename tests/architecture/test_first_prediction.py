@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 
 def line_of(command: str) -> str:
     """The README's line that runs this command of modelwitness."""
-    found = re.search(rf"^\.venv/bin/(modelwitness {command} .*)$", README, re.MULTILINE)
+    found = re.search(rf"^\.venv/bin/(modelwitness {command}.*)$", README, re.MULTILINE)
     assert found, f"the README does not show modelwitness {command}"
     return found.group(1)
 
@@ -60,8 +60,27 @@ def test_the_readmes_first_prediction_gets_a_receipt_that_verifies(
         assert receipt["id"] == promised["id"]
         again = json.loads(run(post.group()))
         assert again == {**receipt, "duplicate": True}
+        posts = r"^curl -s \S+/v1/(?:outcomes|oversight).*?^  }'$"
+        later = re.findall(posts, README, re.DOTALL | re.MULTILINE)
         described = re.search(r"^curl -s \S+/v1/log .*$", README, re.MULTILINE)
         assert described
         shell["VKEY"] = json.loads(run(described.group()))["vkey"]
-        run(line_of("verify"))
+        assert shell["VKEY"] in run(line_of("keys show"))
+        run(line_of("verify http"))
         run(line_of("fsck"))
+        assert len(later) == 2
+        for each in later:
+            assert json.loads(run(each))["duplicate"] is False
+        fetched = re.search(r"^curl -s \S+/v1/entries/\d+/proof .*$", README, re.MULTILINE)
+        assert fetched
+        shell["AUDITOR"] = run(line_of("tokens create .*--role audit")).split()[-1]
+        run(re.sub(r"/entries/\d+/", f"/entries/{receipt['index']}/", fetched.group()))
+        proved = line_of("verify order")
+        assert f"entry {receipt['index']} is in the log that was signed" in run(proved)
+        run(f"{proved} --leaf-hash {receipt['leaf_hash']}")
+        policy = re.search(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+        assert policy
+        (tmp_path / "policy.yaml").write_text(policy.group(1))
+        assert "fraud" in (applied := run(line_of("apply")))
+        assert "in force now" in applied
+        assert "already in force" in run(line_of("apply"))

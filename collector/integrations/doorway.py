@@ -22,7 +22,6 @@ PATHS = ("/in/{integration:str}", "/in/{integration:str}/{secret:str}")
 """What follows the name is a secret, for senders that can prove themselves in no other way."""
 _OPEN: list[dict[str, list[str]]] = [{}]
 _TAGS = ["Integrations"]
-_ANY = OpenAPIMediaType(schema=Schema())
 _TEXT = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
 
 Asked = Request[Any, Any, Any]
@@ -38,8 +37,7 @@ class Delivered(Operation):
         )
         self.responses = {
             "default": OpenAPIResponse(
-                description="As the sender wants it; a success once all is durable or quarantined",
-                content={"*/*": _ANY},
+                description="As the sender wants it; a success once all is durable or quarantined"
             )
         }
 

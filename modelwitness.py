@@ -53,6 +53,7 @@ from audit.ports import refuse_taken
 from audit.settings import AuditSettings
 from audit.store import open_store
 from audit.tokens import Tokens
+from collector.completeness.projection import Completeness
 from collector.sources import Sources
 from drift.errors import DriftError
 from drift.projection import Governance
@@ -78,7 +79,7 @@ do so at each statement, and at the default of 5 ms ingest was measured at half 
 
 def projections() -> tuple[Projection, ...]:
     """Return every projection: whoever appends or checks must know them all."""
-    return Catalog(), Governance(), Sources()
+    return Catalog(), Governance(), Sources(), Completeness()
 
 
 @contextmanager

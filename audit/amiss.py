@@ -46,7 +46,7 @@ def amiss(message: str, shape: type[msgspec.Struct] | None = None) -> Amiss:
     what, _, path = message.rpartition(" - at `")
     if not what:
         what, path = message, ""
-    field = path.rstrip("`").removeprefix("$").removeprefix("key in $")
+    field = path.rstrip("`").removeprefix("key` in `").removeprefix("$")
     field = re.sub(r"\[(\d+)\]", r"/\1", field.replace("[...]", "/*")).replace(".", "/")
     return said(what, field, shape)
 

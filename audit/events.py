@@ -15,7 +15,15 @@ import msgspec
 
 from audit.amiss import amiss
 from audit.errors import Rejected
-from audit.schema import BODIES, NAME_PATTERN, About, Model, Prediction, SystemBody
+from audit.schema import (
+    BODIES,
+    NAME_PATTERN,
+    About,
+    CountsReported,
+    Model,
+    Prediction,
+    SystemBody,
+)
 
 SYSTEM = "modelwitness"
 """The integration of the system's own events; no credential may carry this name."""
@@ -60,6 +68,7 @@ _name = re.compile(NAME_PATTERN)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode_any = msgspec.json.Decoder().decode
 _volatile = ("traceparent", "tracestate")
+_HOUR_US = 3_600_000_000
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -116,7 +125,7 @@ def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, 
     prediction = None
     content = None
     facts = cast(Prediction, parsed)
-    named: Model | None = facts.model
+    named: Model | None = getattr(parsed, "model", None)
     if named is not None:
         model, version = named.name, named.version
     if type == "PredictionLogged":
@@ -127,6 +136,8 @@ def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, 
         about = parsed.prediction
         prediction = (about.integration or integration, about.id)
         status = getattr(parsed, "action", "ok")
+    elif isinstance(parsed, CountsReported):
+        _require_range(parsed)
     context = getattr(parsed, "context", None)
     if context is not None:
         retention = context.retention_class or retention
@@ -153,12 +164,32 @@ def _event(type: str, integration: str, parsed: msgspec.Struct, body: dict[str, 
     )
 
 
-def _within_time(us: int) -> int:
+def _require_range(report: CountsReported) -> None:
+    start_us = _within_time(_micros(report.start), "/from")
+    end_us = _within_time(_micros(report.end), "/to")
+    if start_us >= end_us:
+        raise Rejected("the range is empty", field="/to", remedy="Let `to` be after `from`.")
+    if report.producer is not None and (start_us % _HOUR_US or end_us % _HOUR_US):
+        raise Rejected(
+            "counts of one producer are of whole hours",
+            field="/from",
+            remedy="Let `from` and `to` be full hours in UTC, or leave `producer` out.",
+        )
+    numbers = report.numbers
+    if numbers is not None and numbers.first > numbers.last:
+        raise Rejected(
+            "the first number is after the last",
+            field="/numbers/first",
+            remedy="Tell the first and the last `sequence` that was given out.",
+        )
+
+
+def _within_time(us: int, field: str = "/time") -> int:
     """Return a time that every calendar can write in UTC, else raise `Rejected`."""
     if not 0 <= us < LATEST_US:
         raise Rejected(
             "the time lies outside the years 1970 to 9998",
-            field="/time",
+            field=field,
             remedy="Send the time at which it happened, in RFC 3339 with a zone.",
         )
     return us

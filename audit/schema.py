@@ -12,7 +12,7 @@ Every body carries `id`, the producer's own key (idempotent within one integrati
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 NAME_PATTERN = r"^[A-Za-z0-9._:/@-]{1,128}$(?!\n)"
 """What a leaf may carry; Python's `$` alone would let a final newline pass."""
@@ -199,6 +199,37 @@ class Observed(Struct, frozen=True, omit_defaults=True):
     references: References = {}
 
 
+Counted = Literal[
+    "PredictionLogged", "OutcomeObserved", "OversightRecorded", "ExplanationAttached"
+]
+"""The types of events that a producer counts."""
+
+
+class Numbers(Struct, frozen=True, omit_defaults=True):
+    """The first and the last `sequence` that a producer gave out, both included."""
+
+    first: Sequence
+    last: Sequence
+
+
+class CountsReported(Struct, frozen=True, omit_defaults=True):
+    """How many events a producer sent: the body of CountsReported.
+
+    `counts` are those whose own time lies in the range (`to` is not included); `dropped` were made
+    and lost before they could be sent. With a `producer` the range is of whole hours in UTC. A
+    later report on a range that begins at the same time takes the place of the former.
+    """
+
+    id: Id
+    time: Time
+    start: Time = field(name="from")
+    end: Time = field(name="to")
+    counts: dict[Counted, Annotated[int, Meta(ge=0, le=2**53)]]
+    dropped: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    producer: Name | None = None
+    numbers: Numbers | None = None
+
+
 class SystemBody(Struct, frozen=True, omit_defaults=True):
     """What every event of the system's own carries at least."""
 
@@ -216,5 +247,6 @@ BODIES: dict[str, type[Struct]] = {
     "ExplanationAttached": ExplanationEvent,
     "VersionReleased": Version,
     "LineageObserved": Observed,
+    "CountsReported": CountsReported,
 }
 """Producers' event types and the struct that validates their bodies."""

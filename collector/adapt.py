@@ -27,6 +27,7 @@ TYPES = frozenset(
         "ExplanationAttached",
         "VersionReleased",
         "IntegrationDeclared",
+        "CountsReported",
     }
 )
 """The event types that a sender may put into the type of a CloudEvent."""

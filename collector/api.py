@@ -5,7 +5,8 @@ Decides addresses and answers; what happens behind them is decided in `ingest`, 
 
     POST /in/{integration}[/{secret}]       each sender under the credential of its declaration
     POST /v1/traces, /v1/logs, /api/v1/lineage    where a standard fixes the address
-    POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/cloudevents
+    POST /v1/predictions, /v1/outcomes, /v1/oversight, /v1/explanations, /v1/counts
+    POST /v1/cloudevents
     GET  /v1/quarantine        POST /v1/quarantine/{id}/replay, …/discard
     GET  /healthz, /readyz, /metrics        without a token
 """

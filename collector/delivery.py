@@ -25,6 +25,7 @@ NATIVE: Mapping[str, str] = MappingProxyType(
         "outcomes": "OutcomeObserved",
         "oversight": "OversightRecorded",
         "explanations": "ExplanationAttached",
+        "counts": "CountsReported",
     }
 )
 """The last part of each native address, and the type of event that it takes."""

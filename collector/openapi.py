@@ -26,7 +26,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from audit.problems import MEDIA_TYPE, documented
-from audit.schema import ExplanationEvent, Outcome, Oversight, Prediction
+from audit.schema import CountsReported, ExplanationEvent, Outcome, Oversight, Prediction
 from collector.answers import Batch, Receipt, Refused
 
 Examples = Mapping[str, Any]
@@ -72,12 +72,26 @@ EXPLANATION: Examples = MappingProxyType(
     }
 )
 
+COUNTS: Examples = MappingProxyType(
+    {
+        "id": "gate-12/2013-01-01T10",
+        "time": "2013-01-01T11:00:05Z",
+        "producer": "gate-12",
+        "from": "2013-01-01T10:00:00Z",
+        "to": "2013-01-01T11:00:00Z",
+        "counts": {"PredictionLogged": 118, "OutcomeObserved": 96},
+        "dropped": 0,
+        "numbers": {"first": 1, "last": 214},
+    }
+)
+
 EXAMPLES: Mapping[str, Examples] = MappingProxyType(
     {
         "predictions": PREDICTION,
         "outcomes": OUTCOME,
         "oversight": OVERSIGHT,
         "explanations": EXPLANATION,
+        "counts": COUNTS,
     }
 )
 
@@ -113,6 +127,7 @@ def _takes_predictions(data: Prediction | list[Prediction]) -> None: ...
 def _takes_outcomes(data: Outcome | list[Outcome]) -> None: ...
 def _takes_oversight(data: Oversight | list[Oversight]) -> None: ...
 def _takes_explanations(data: ExplanationEvent | list[ExplanationEvent]) -> None: ...
+def _takes_counts(data: CountsReported | list[CountsReported]) -> None: ...
 def _takes_cloudevents(data: CloudEventEnvelope | list[CloudEventEnvelope]) -> None: ...
 
 
@@ -122,6 +137,7 @@ _takes: Mapping[str, Callable[..., None]] = MappingProxyType(
         "outcomes": _takes_outcomes,
         "oversight": _takes_oversight,
         "explanations": _takes_explanations,
+        "counts": _takes_counts,
         "cloudevents": _takes_cloudevents,
     }
 )

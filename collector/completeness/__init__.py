@@ -1,0 +1,1 @@
+"""Completeness: what producers say they sent, against what the ledger holds."""

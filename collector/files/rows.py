@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.errors import Malformed
-from collector.files.columns import objects
+from collector.files import columns
 from collector.mapping.expressions import plain
 
 BATCH_ROWS: Final = 1_000
@@ -193,10 +193,10 @@ def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
         if after > row:
             kept = batch.slice(max(0, row - before))
             first = after - kept.num_rows
-            listed = objects(kept)
             if numbered:
-                listed = [{"@row": first + at, **each} for at, each in enumerate(listed)]
-            yield Batch(first, list(map(_encode, listed)), 0)
+                numbers = pa.array(range(first, after))
+                kept = kept.add_column(0, "@row", numbers)
+            yield Batch(first, columns.rows(kept), 0)
         before = after
 
 

@@ -266,11 +266,16 @@ def _read(message: Message, declared: Declared, adapter: Adapter, limits: Limits
     except Rejected as error:
         raise Invalid(str(error), field=error.field, remedy=error.remedy) from None
     except Exception as error:  # noqa: BLE001  (whatever it is: the bytes are kept, no 5xx for ever)
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
-        logging.getLogger("modelwitness").error(
-            "adapter %s: %s at %s", adapter.name, type(error).__name__, where
-        )
-        raise Malformed(
-            "the adapter failed on this message", remedy="Report it with the name of the adapter."
-        ) from None
+        raise failed(adapter, error) from None
+
+
+def failed(adapter: Adapter, error: Exception) -> Malformed:
+    """Log where an adapter failed, nothing of what it read; returns the refusal of that."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
+    logging.getLogger("modelwitness").error(
+        "adapter %s: %s at %s", adapter.name, type(error).__name__, where
+    )
+    return Malformed(
+        "the adapter failed on this message", remedy="Report it with the name of the adapter."
+    )

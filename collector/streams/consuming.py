@@ -19,7 +19,7 @@ from collector.streams.source import Away, Source, Where
 from collector.streams.standing import Claims, Standing
 from collector.streams.taking import Stopped, Taken
 
-_SOURCES: Mapping[str, tuple[str, str]] = {
+SOURCES: Mapping[str, tuple[str, str]] = {
     "kafka": ("collector.streams.kafka_topics", "KafkaSource"),
     "rabbitmq": ("collector.streams.rabbitmq_queues", "RabbitSource"),
     "nats": ("collector.streams.jetstream", "JetStreamSource"),
@@ -98,7 +98,7 @@ class Consumer:
     async def _consume(self, run: "_Run") -> None:
         """Open a source and stay with it until it, the lease or the process ends."""
         stream = run.stream
-        module, name = _SOURCES[stream.broker]
+        module, name = SOURCES[stream.broker]
         make: Callable[[Where, logging.Logger], Source] = getattr(import_module(module), name)
         where = Where(stream, self._environment, self._name, run.deliver)
         source = make(where, logging.getLogger("modelwitness.consume"))

@@ -5,14 +5,17 @@ only after a while, behind what is new; so whoever reads alone lets the durable 
 again behind the last gapless acknowledgement, when it starts and whenever the numbers of its
 deliveries show that one was lost on the way. (Not where the stream keeps messages by interest:
 without its consumer it would drop them. There order is kept only while nothing fails.)
+
+FastStream gives the connection; batches are pulled here, since its own loop gives up what it has
+gathered when the client's time is over, for the server to deliver again half a minute later.
 """
 
+import asyncio
 import logging
 from contextlib import suppress
 from typing import Any
 
-from faststream import AckPolicy
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import NatsBroker
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, DeliverPolicy, RetentionPolicy
@@ -20,7 +23,7 @@ from nats.js.errors import NotFoundError
 
 from collector.streams.carried import Carried
 from collector.streams.security import addresses, credentials
-from collector.streams.source import GRACE_SECONDS, Away, Where, raw, whole
+from collector.streams.source import GRACE_SECONDS, Away, Where
 
 _COLLECTED_SECONDS = 0.2
 """For which a batch is gathered."""
@@ -41,14 +44,12 @@ class JetStreamSource:
             name=where.consumer,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
-            apply_types=False,
-            serializer=None,
-            graceful_timeout=GRACE_SECONDS,
             logger=logger,
             log_level=logging.DEBUG,
         )
-        self._subscribers: list[Any] = []
+        self._pulling: list[asyncio.Task[None]] = []
         self._lost = False
+        self._closing = False
 
     async def open(self) -> None:
         try:
@@ -56,37 +57,62 @@ class JetStreamSource:
             self._jetstream = client.jetstream()
             for subject in self._stream.topics:
                 await self._subscribe(subject)
-            await self._broker.start()
         except _errors as error:
             await self.close()
             raise Away(f"NATS: {type(error).__name__}") from error
 
     async def close(self) -> None:
+        self._closing = True
+        if self._pulling:
+            _, late = await asyncio.wait(self._pulling, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._pulling, return_exceptions=True)
         with suppress(*_errors):
             await self._broker.stop()
 
     def working(self) -> bool:
-        return not self._lost and all(each.running for each in self._subscribers)
+        return not self._lost and not any(each.done() for each in self._pulling)
 
     async def _subscribe(self, subject: str) -> None:
         name = await self._jetstream.find_stream_name_by_subject(subject)
         durable = self._durable(subject)
         following = await self._reset(name, durable) if self._stream.ordered else None
-        subscriber: Any = self._broker.subscriber(
+        subscription = await self._jetstream.pull_subscribe(
             subject,
-            stream=JStream(name, declare=False),
             durable=durable,
+            stream=name,
             config=ConsumerConfig(
                 ack_wait=_ACKNOWLEDGED_SECONDS, max_ack_pending=4 * self._stream.batch
             ),
-            pull_sub=PullSub(self._stream.batch, _COLLECTED_SECONDS, batch=True),
-            ack_policy=AckPolicy.MANUAL,
-            no_reply=True,
-            parser=whole,
-            decoder=raw,
         )
-        subscriber(_Sequence(self, following).take)
-        self._subscribers.append(subscriber)
+        pulling = self._pull(subscription, _Sequence(following))
+        self._pulling.append(asyncio.create_task(pulling))
+
+    async def _pull(self, subscription: Any, sequence: "_Sequence") -> None:
+        """Log one batch after the other; ends where another source has to take over."""
+        try:
+            while not self._closing and not self._lost:
+                try:
+                    found = await subscription.fetch(self._stream.batch, _COLLECTED_SECONDS)
+                except TimeoutError:
+                    continue  # nothing came
+                await self._log(found, sequence)
+        except _errors:
+            self._lost = True
+        finally:
+            with suppress(*_errors):  # the connection would wait for what nobody fetches
+                await subscription.unsubscribe()
+
+    async def _log(self, found: list[Msg], sequence: "_Sequence") -> None:
+        messages = sequence.gapless(found)
+        if messages:
+            await self._where.deliver([_carried(each) for each in messages])
+            with suppress(*_errors):  # else they come again, and are known by then
+                for each in messages:
+                    await each.ack()
+        if len(messages) < len(found):
+            self._lost = True
 
     def _durable(self, subject: str) -> str:
         """The name of the consumer, which may hold no dot and is one for each subject."""
@@ -121,36 +147,24 @@ class JetStreamSource:
         await self._jetstream.add_consumer(stream, config)
         return 1
 
-    async def log(self, messages: list[Msg]) -> None:
-        """Deliver a batch, then acknowledge it."""
-        await self._where.deliver([_carried(each) for each in messages])
-        with suppress(*_errors):  # what is not acknowledged comes again and is known by then
-            for each in messages:
-                await each.ack()
-
-    def give_up(self) -> None:
-        """Ask for a new source: a delivery was lost."""
-        self._lost = True
-
 
 class _Sequence:
-    """The deliveries of one consumer, whose numbers follow each other unless one was lost."""
+    """The numbers of one consumer's deliveries, which follow each other unless one was lost."""
 
-    def __init__(self, source: JetStreamSource, following: int | None) -> None:
-        self._source = source
+    def __init__(self, following: int | None) -> None:
         self._following = following
 
-    async def take(self, messages: list[Msg]) -> None:
-        whole = []
+    def gapless(self, messages: list[Msg]) -> list[Msg]:
+        """The messages up to the first before which one is missing; all where nobody counts."""
+        if self._following is None:
+            return messages
+        found = []
         for each in messages:
-            if self._following is not None:
-                if each.metadata.sequence.consumer != self._following:
-                    self._source.give_up()
-                    break
-                self._following += 1
-            whole.append(each)
-        if whole:
-            await self._source.log(whole)
+            if each.metadata.sequence.consumer != self._following:
+                break
+            self._following += 1
+            found.append(each)
+        return found
 
 
 def _carried(message: Msg) -> Carried:

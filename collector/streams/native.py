@@ -42,8 +42,11 @@ class _Batch(NamedTuple):
     tombstones: int
 
 
-class _Unforeseen(Exception):
+class _Unforeseen(AuditError):
     """The ledger could not append, and nobody knows why."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger can append nothing of a stream, for a reason not foreseen")
 
 
 class _Unappended(Invalid):
@@ -95,23 +98,24 @@ class Native:
         return logged, known
 
     async def _append(self, items: list[_Item]) -> Sequence[Appended | Rejected]:
+        """One answer for each; raises `_Unforeseen` where the ledger can append none of them."""
+        found = await self._append_parts(items)
+        if all(isinstance(each, _Unappended) for each in found):
+            raise _Unforeseen  # it is the ledger and not the events
+        return found
+
+    async def _append_parts(self, items: list[_Item]) -> Sequence[Appended | Rejected]:
+        """Append all, or what of it can be: one event must not hold its neighbours up for ever."""
         try:
             return await self._until_done(self._submit, [item.event for item in items])
-        except (Rejected, _Unforeseen):
-            # Whatever one event did must not hold its neighbours up for ever.
-            found = [await self._append_alone(item) for item in items]
-            if all(isinstance(each, _Unappended) for each in found):
-                raise  # it is the ledger and not the events
-            return found
-
-    async def _append_alone(self, item: _Item) -> Appended | Rejected:
-        try:
-            [answer] = await self._until_done(self._submit, [item.event])
-        except Rejected as error:
-            return error
-        except _Unforeseen:
-            return _Unappended("the ledger cannot append it", remedy="Report it, then replay it.")
-        return answer
+        except (Rejected, _Unforeseen) as error:
+            if len(items) > 1:
+                half = len(items) // 2
+                first = await self._append_parts(items[:half])
+                return [*first, *await self._append_parts(items[half:])]
+            if isinstance(error, Rejected):
+                return [error]
+            return [_Unappended("the ledger cannot append it", remedy="Report it, then replay it.")]
 
     async def _submit(self, events: list[Event]) -> Sequence[Appended]:
         try:

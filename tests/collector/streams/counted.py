@@ -6,6 +6,7 @@ in its order; what is no event is in quarantine with its bytes; and nothing is l
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -14,13 +15,19 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import modelwitness
 from audit.clock import system_clock
 from collector.quarantine import Quarantine
+from collector.streams.carried import Carried
+from collector.streams.consuming import SOURCES
+from collector.streams.declaration import Stream
+from collector.streams.source import Deliver, Source, Where
+from collector.streams.taking import Stopped
 from tests.brokers import Broker
 from tests.collector.streams.wires import WIRES, Sent, Wire
 
@@ -163,8 +170,7 @@ class Consuming:
 
     def messages(self) -> int:
         """How many messages it has taken, as it said when it stopped."""
-        [found] = re.findall(r": (\d+) messages,", self.told())
-        return int(found)
+        return int(re.findall(r": (\d+) messages,", self.told())[-1])
 
 
 @contextmanager
@@ -194,19 +200,18 @@ def survives(broker: Broker, folder: Path) -> None:
         consuming(folder, ledger.data, broker, "counted", batch="100") as first,
     ):
         first.await_told(": reads ")
-        with (
-            consuming(folder, ledger.data, broker, "counted", batch="100") as second,
-            sending(wire, "counted", [*sent[:3_000], *poison, *sent[3_000:]]),
-        ):
-            until(600, first)
+        with consuming(folder, ledger.data, broker, "counted", batch="100") as second:
             second.await_told(": reads " if broker.name == "kafka" else ": stands by ")
-            first.kill()
-            until(2_000, second)
-            broker.kill()
-            broker.start()
-            until(EVENTS, second)
+            with sending(wire, "counted", [*sent[:3_000], *poison, *sent[3_000:]]):
+                until(600, first)
+                first.kill()
+                until(2_000, second)
+                broker.kill()
+                broker.start()
+                until(EVENTS, second)
             settled(wire, "counted")
             assert second.stop() == 0, second.told()
+            assert second.messages() > 0
     assert _unsettled(wire, "counted") == 0
     require_equal(ledger, EVENTS)
     kept = ledger.quarantined()
@@ -236,6 +241,53 @@ def shared(broker: Broker, folder: Path, **more: str) -> None:
     assert first.messages() > 0
     assert second.messages() > 0
     assert first.messages() + second.messages() >= 2_000
+
+
+async def acknowledges(broker: Broker) -> None:
+    """A source acknowledges after `deliver` returned, never before, and not if it failed."""
+    wire, count = WIRES[broker.name](broker), 50
+    await wire.create("acked")
+    await wire.send("acked", events(count))
+    stream = Stream(
+        name="acked", broker=broker.name, address=broker.address, topics=("acked",),
+        group=GROUP, integration="scoring", format="predictions", session_seconds=2,
+    )  # fmt: skip
+
+    async def fails(_: Sequence[Carried]) -> None:
+        reached.set()
+        raise Stopped
+
+    reached = asyncio.Event()
+    async with _open(stream, fails):
+        await asyncio.wait_for(reached.wait(), WAIT_SECONDS)
+    assert await wire.unsettled("acked", GROUP) == count
+
+    open_inside, places = [], list[str]()
+
+    async def takes(messages: Sequence[Carried]) -> None:
+        open_inside.append(await wire.unsettled("acked", GROUP))
+        places.extend(each.place for each in messages)
+
+    async with _open(stream, takes):
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(set(places)) < count or await wire.unsettled("acked", GROUP):
+            assert time.monotonic() < deadline, "not all of it came again"
+            await asyncio.sleep(0.05)
+    assert await wire.unsettled("acked", GROUP) == 0
+    if broker.name != "rabbitmq":  # which tells nobody how many it has given out
+        assert open_inside[0] == count
+
+
+@asynccontextmanager
+async def _open(stream: Stream, deliver: Deliver) -> AsyncIterator[None]:
+    module, name = SOURCES[stream.broker]
+    make: Callable[[Where, logging.Logger], Source] = getattr(import_module(module), name)
+    source = make(Where(stream, {}, "test", deliver), logging.getLogger("test"))
+    await source.open()
+    try:
+        yield
+    finally:
+        await source.close()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A real broker between sender and ledger: nats."""
 
+import asyncio
 from pathlib import Path
 
 from tests.brokers import Broker
@@ -12,3 +13,7 @@ def test_a_counted_stream_survives_killed_consumer_and_broker(nats: Broker, tmp_
 
 def test_two_consumers_share_a_group(nats: Broker, tmp_path: Path) -> None:
     counted.shared(nats, tmp_path, ordered="false")
+
+
+def test_nothing_is_acknowledged_before_it_is_durable(nats: Broker) -> None:
+    asyncio.run(counted.acknowledges(nats))

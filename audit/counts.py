@@ -97,6 +97,35 @@ class Counts:
             )
             return {(a, b, c, d, e, f) for a, b, c, d, e, f in rows}
 
+    def exactly(self, integration: str, start_us: int, end_us: int) -> dict[str, int]:
+        """Return how many events of an integration lie in start_us <= event time < end_us, by type.
+
+        Whole minutes are read from rollups, what is left at the ends from the entries.
+        """
+        first, last = -(-start_us // MINUTE_US), end_us // MINUTE_US
+        whole = (
+            select(series.c.type, func.sum(rollup.c.count))
+            .join(series, series.c.id == rollup.c.series)
+            .where(rollup.c.minute >= first, rollup.c.minute < last)
+        )
+        edges = [(start_us, min(first * MINUTE_US, end_us))]
+        if first <= last:
+            edges.append((last * MINUTE_US, end_us))
+        parts = [
+            select(series.c.type, func.count())
+            .select_from(entry.join(series, series.c.id == entry.c.series))
+            .where(entry.c.event_us >= low, entry.c.event_us < high)
+            for low, high in edges
+            if low < high
+        ]
+        found: dict[str, int] = {}
+        with self._database.reading() as connection:
+            for part in (whole, *parts):
+                query = part.where(series.c.integration == integration).group_by(series.c.type)
+                for type, count in connection.execute(query):
+                    found[type] = found.get(type, 0) + int(count)
+        return found
+
     def series(self) -> list[SeriesRow]:
         """Return every combination of clear fields with its count and event-time span."""
         columns = [series.c[name] for name in (*DIMENSIONS, "retention")]

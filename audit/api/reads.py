@@ -25,7 +25,7 @@ from audit.schema import NAME_PATTERN
 from audit.store import Store
 from audit.tokens import Tokens
 
-SEARCH = "search_metadata"
+SEARCH, RECEIPTS = "search_metadata", "read_receipts"
 LARGEST = 2**63 - 1
 OPEN: list[dict[str, list[str]]] = [{}]
 """Security of a route that needs no token, as OpenAPI writes it."""
@@ -86,6 +86,15 @@ class Reads:
                 return Sight(decision, principal.integration)
         self.access.denied(principal, SEARCH)
         raise Forbidden(SEARCH, roles.roles_for(SEARCH))
+
+    def known_to(self, principal: Principal) -> str | None:
+        """Whose counts and health the principal may know: of all (None), of one integration, or a
+        sender of its own. Raises `Forbidden`, which is recorded."""
+        if roles.decide(principal, SEARCH) == "deny" and (
+            roles.decide(principal, RECEIPTS, "own") == "allow"
+        ):
+            return principal.integration or principal.actor
+        return self.sight(principal).integration
 
     def everything(self, principal: Principal, *, full: bool = False) -> None:
         """Refuse whoever does not see all integrations, or with `full` only their metadata."""

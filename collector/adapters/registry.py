@@ -13,22 +13,29 @@ from collector.adapters import (
     bentoml,
     databricks,
     dynamics,
+    envelopes,
+    eventbridge,
+    eventgrid,
     feast,
+    firehose,
     freshdesk,
     hubspot,
     kserve,
     mlflow_webhook,
+    native,
     netsuite,
     oip,
     openlineage,
     oracle,
     otlp,
+    pubsub,
     sagemaker,
     salesforce,
     salesforce_outbound,
     sap,
     seldon,
     servicenow,
+    sns,
     vertex,
     zendesk,
 )
@@ -47,6 +54,7 @@ _KNOWN: tuple[Adapter, ...] = (
     kserve.ADAPTER,
     mapping.ADAPTER,
     mlflow_webhook.ADAPTER,
+    native.ADAPTER,
     *netsuite.ADAPTERS,
     oip.ADAPTER,
     openlineage.ADAPTER,
@@ -62,6 +70,14 @@ _KNOWN: tuple[Adapter, ...] = (
     zendesk.ADAPTER,
 )
 
+_ENVELOPES = (
+    eventbridge.ENVELOPE,
+    eventgrid.ENVELOPE,
+    firehose.ENVELOPE,
+    pubsub.ENVELOPE,
+    sns.ENVELOPE,
+)
+
 
 def by_name(known: tuple[Adapter, ...]) -> Mapping[str, Adapter]:
     """Return adapters by name, sorted; raises `ValueError` where two share one."""
@@ -71,4 +87,10 @@ def by_name(known: tuple[Adapter, ...]) -> Mapping[str, Adapter]:
     return MappingProxyType(found)
 
 
-ADAPTERS = by_name(_KNOWN)
+def _with_envelopes(known: tuple[Adapter, ...]) -> Mapping[str, Adapter]:
+    """All of them, and the clouds' envelopes in which each may come."""
+    inner = by_name(known)
+    return by_name((*known, *(envelopes.around(each, inner) for each in _ENVELOPES)))
+
+
+ADAPTERS = _with_envelopes(_KNOWN)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import SYSTEM, checked_name
+from collector.adapters.envelopes import INNER, NATIVE
 from collector.adapters.wire import Adapter
 from collector.integrations.declaration import Credential, Declared, Outcome, Record
 from collector.integrations.proof import ADDRESSES, EVERYWHERE, Verifier
@@ -44,6 +45,8 @@ def parse(
     if "/" in name or name == SYSTEM:
         raise BadDeclaration("name", "cannot stand in an address", "leave out '/', or rename it")
     adapter = adapters[_one_of(top, "adapter", list(adapters), "name what the sender speaks")]
+    inner = _inner(top, adapter, adapters)
+    known = {**inner.options, **adapter.options}
     credential, verifier = _credential(top, adapter, verifiers)
     url = _url(top, verifier)
     model = top.section("model", "name", "version")
@@ -58,12 +61,21 @@ def parse(
         subject_scheme=_name(top.text("subject_scheme", "default") or "", "subject_scheme"),
         writers=_texts(top.take("writers"), "writers"),
         record=_record(top.section("record", *_RECORD)),
-        mapping=_mapping(top, adapter),
-        options=_options(top.take("options"), "options", adapter.options, f"for {adapter.name}"),
+        mapping=_mapping(top, inner),
+        options=_options(top.take("options"), "options", known, f"for {adapter.name}"),
         origins=_origins(top),
         cadence_seconds=(top.duration("cadence", 0) or 0) // 1_000_000,
         region=top.text("region", "") or "",
     )
+
+
+def _inner(top: Section, adapter: Adapter, adapters: Mapping[str, Adapter]) -> Adapter:
+    """The adapter that reads what an envelope carries; any other reads its own."""
+    if INNER not in adapter.options:
+        return adapter
+    plain = [name for name, each in adapters.items() if INNER not in each.options]
+    options = top.section("options")
+    return adapters[NATIVE if options is None else options.one_of(INNER, plain, NATIVE)]
 
 
 def _credential(

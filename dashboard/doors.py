@@ -68,7 +68,8 @@ class Doors:
             if refusal.status >= 500:
                 return self._door(refusal.message, status=502)
             return self._door(
-                "This code is unknown, used or older than ten minutes. Ask for a new one.",
+                "This code is unknown, used or older than ten minutes. On the server's machine, "
+                "`modelwitness signin NAME` prints a new one.",
                 status=401,
             )
         except DashboardError as failure:

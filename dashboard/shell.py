@@ -190,8 +190,8 @@ def _account(me: answers.Me) -> None:
 
 def _way_in(refusal: DashboardError) -> None:
     st.html(
-        '<div class="mw-empty"><h1>Sign in</h1><p>Open the address with the one-time code that '
-        "<code>modelwitness up</code> printed, or "
+        '<div class="mw-empty"><h1>Sign in</h1><p>Open the address with a one-time code that '
+        "<code>modelwitness up</code> or <code>modelwitness signin NAME</code> printed, or "
         f"{looks.link('signin', 'paste the code').html}.</p>"
         f'<p class="mw-quiet">{looks.place(refusal.message)}</p></div>'
     )

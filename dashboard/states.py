@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import streamlit as st
 
-from dashboard import looks
+from dashboard import looks, wording
 from dashboard.errors import DashboardError, Denied, Missing, Refused, SignedOut
 
 Answer = TypeVar("Answer")
@@ -64,11 +64,7 @@ def failed(panel: str, failure: DashboardError) -> None:
     remedy = failure.remedy if isinstance(failure, Refused) else ""
     state = "unknown" if isinstance(failure, Missing) else "bad"
     with st.container(key=f"failed-{_slug(panel)}"):
-        told = looks.join(
-            failure.message,
-            remedy,
-            looks.quiet(looks.join("Request", looks.mono(failure.request_id or "–"))),
-        )
+        told = _told(failure.message, remedy, failure.request_id)
         st.html(looks.notice(state, f"{panel} could not be loaded", told))
         # Pressing any button runs the page again, which asks again.
         st.button("Retry", key=f"retry-{_slug(panel)}", icon=":material/refresh:")
@@ -76,12 +72,14 @@ def failed(panel: str, failure: DashboardError) -> None:
 
 def denied(panel: str, failure: Denied) -> None:
     """Says which role is needed; the API names it in the detail of its answer."""
-    told = looks.join(
-        failure.message,
-        failure.remedy,
-        looks.quiet(looks.join("Request", looks.mono(failure.request_id or "–"))),
-    )
+    told = _told(failure.message.replace("_", " "), failure.remedy, failure.request_id)
     st.html(looks.notice("unknown", f"{panel}: your role may not see this", told))
+
+
+def _told(message: str, remedy: str, request_id: str) -> looks.Markup:
+    """What happened and what to do, each a sentence, and how to speak of it to an operator."""
+    request = looks.quiet(looks.join("Request", looks.mono(request_id or "–")))
+    return looks.join(wording.sentence(message), wording.sentence(remedy), request)
 
 
 def no_data_ever(api: str, now: str) -> None:

@@ -58,6 +58,14 @@ SAID: Final = {
 }
 
 
+def sentence(text: str) -> str:
+    """A text of the API as a sentence: it begins with a capital and ends with a stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
 def count(value: float | None) -> str:
     return ABSENT if value is None else f"{value:,.0f}"
 

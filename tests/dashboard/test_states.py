@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import wording
 from tests.dashboard.canned import problem
 from tests.dashboard.fake_api import FakeApi
 
@@ -93,7 +94,7 @@ def test_a_failing_route_is_a_box_with_a_request_id_and_a_working_retry(
     api.answers[route] = lambda _: problem(503, "Busy", "the store is busy", "Try again soon.")
     app = page(name, range="all")
     assert not app.exception
-    for told in ("could not be loaded", "the store is busy", "Try again soon.", "0b3f9a52"):
+    for told in ("could not be loaded", "The store is busy.", "Try again soon.", "0b3f9a52"):
         assert told in said(app)
     api.answers[route] = answer
     retry = next(button for button in app.button if button.label == "Retry")
@@ -118,7 +119,7 @@ def test_a_refusal_names_the_role_that_is_needed(
     api.answers[route] = lambda _: problem(403, "Not permitted", needed, "Ask someone.")
     app = page(name, range="all", entry="12")
     assert not app.exception
-    assert needed in said(app)
+    assert wording.sentence(needed) in said(app)
     assert "your role may not see this" in said(app)
 
 
@@ -132,7 +133,7 @@ def test_who_may_see_no_models_gets_one_panel_with_the_roles_and_no_help_to_begi
     app = page(name, range="all")
     assert not app.exception
     assert said(app).count("your role may not see this") == 1
-    assert said(app).count(needed) == 1
+    assert said(app).count(wording.sentence(needed)) == 1
     assert "No prediction has arrived yet" not in said(app)
     assert "curl" not in said(app)
 

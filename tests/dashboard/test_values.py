@@ -37,6 +37,19 @@ def test_durations_read_the_same_everywhere(ms: float | None, told: str) -> None
     assert wording.duration(ms) == told
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("needs the role audit", "Needs the role audit."),
+        ("Ask someone.", "Ask someone."),
+        ("Is it up?", "Is it up?"),
+        (" ", ""),
+    ],
+)
+def test_what_the_api_says_is_shown_as_a_sentence(text: str, told: str) -> None:
+    assert wording.sentence(text) == told
+
+
 @pytest.mark.parametrize("state", ["insufficient", "unknown", None, "unchecked", "no such state"])
 def test_what_is_not_known_is_never_green(state: str | None) -> None:
     assert wording.tone(state)[1] != "ok"

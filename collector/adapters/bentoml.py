@@ -53,7 +53,9 @@ def of_path(path: str) -> dict[str, str]:
 
 
 def schema_path(path: str) -> str:
-    """The schema log beside a data log."""
+    """The schema log beside a data log; "" for what is none."""
+    if of_path(path).get("log") != "data":
+        return ""
     folder, _, name = path.rpartition("/")
     above, _, _ = folder.rpartition("/")
     beside = "schema" + name.removeprefix("data")
@@ -195,4 +197,11 @@ def _single(columns: Mapping[str, Any]) -> Any:
     return next(iter(columns.values())) if len(columns) == 1 else dict(columns)
 
 
-ADAPTER = Adapter(name="bentoml", read=read, row=row, of_path=of_path, options=OPTIONS)
+ADAPTER = Adapter(
+    name="bentoml",
+    read=read,
+    row=row,
+    of_path=of_path,
+    schema_path=schema_path,
+    options=OPTIONS,
+)

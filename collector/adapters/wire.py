@@ -17,6 +17,11 @@ from audit.events import Event
 from collector.errors import CollectorError, Malformed
 from collector.integrations.declaration import Declared
 
+FILE = "FILE"
+"""The method of a message that holds rows of a file; no sender can call by it."""
+PLACE = b"modelwitness-place"
+"""The header of such a message that tells, as JSON, what `Adapter.row` needs besides the row."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One request, or one message of a stream, as it came.
@@ -129,6 +134,9 @@ class Adapter:
     row: Row | None = None
     """Reads one row of a file, with what its path tells and when it was received (µs)."""
     of_path: Callable[[str], dict[str, str]] | None = None
+    schema_path: Callable[[str], str] | None = None
+    """The path of the file that says what the columns of one mean, "" for none. Its last line
+    comes to `row` as `schema` of the place."""
     verifiers: frozenset[str] = frozenset()
     """Names in `collector.integrations.verifiers` that this sender can be declared with, besides
     those that any sender can: bearer, header, basic, path, jwt, none behind mutual TLS."""

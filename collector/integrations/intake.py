@@ -8,6 +8,7 @@ this sender needs it. Hides threads: what takes long is done beside the event lo
 import asyncio
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,9 +16,11 @@ import msgspec
 
 from audit.errors import Busy, Rejected
 from audit.events import Event
+from audit.group import Appended
 from collector import answers
-from collector.adapters.wire import Adapted, Adapter, Half, Message, Reply
-from collector.errors import CollectorError, Full, Invalid, Malformed, TooMany
+from collector.adapters.rows import by_row
+from collector.adapters.wire import FILE, Adapted, Adapter, Half, Message, Reply
+from collector.errors import CollectorError, Conflicting, Full, Invalid, Malformed, TooMany
 from collector.ingest import Appends, Reason, reason_of
 from collector.integrations.declaration import Declared
 from collector.integrations.inferred import Inferred, is_inferred
@@ -105,6 +108,17 @@ class Intake:
         message = msgspec.structs.replace(about, body=kept)
         return await self._settle(message, declared, adapter, adapted, keep=bool(kept))
 
+    async def log_each(
+        self, adapted: Adapted, declared: Declared, adapter: Adapter
+    ) -> tuple[Settled, list[CollectorError | None]]:
+        """Log what was read already; tell of each event why it was refused, None where it was not.
+
+        What is refused is the caller's to keep. Raises as `take` does.
+        """
+        answered = await self._append(declared.name, adapted.events)
+        settled = await self._finish(adapted, answered, declared, adapter)
+        return settled, [each if isinstance(each, CollectorError) else None for each in answered]
+
     async def replay(
         self, message: Message, declared: Declared, adapter: Adapter
     ) -> tuple[Settled, bool]:
@@ -131,23 +145,26 @@ class Intake:
         *,
         keep: bool,
     ) -> Settled:
+        answered = await self._append(declared.name, adapted.events)
         errors = [each.error for each in adapted.refused]
-        fates = {
-            "accepted": 0,
-            "duplicate": 0,
-            "conflict": 0,
-            "waiting": 0,
-            "rejected": len(errors),
-        }
-        if adapted.events:
-            events = await self._joined(adapted.events)
-            errors += await self._append(declared.name, events, fates)
+        errors += [each for each in answered if isinstance(each, CollectorError)]
         if errors and keep:
             await self._keep(message, declared, adapter, errors)
+        return await self._finish(adapted, answered, declared, adapter)
+
+    async def _finish(
+        self,
+        adapted: Adapted,
+        answered: Sequence[Appended | CollectorError],
+        declared: Declared,
+        adapter: Adapter,
+    ) -> Settled:
+        """Settle the halves, and count everything."""
+        fates = Counter(map(_fate, answered))
+        fates["rejected"] += len(adapted.refused)
         if adapted.halves:
             for fate in await self._halves.settle(adapted.halves, declared, adapter):
-                known = "rejected" if fate == "late" else fate
-                fates[known] += 1
+                fates["rejected" if fate == "late" else fate] += 1
         self._count(declared, adapter, {**fates, "unrelated": adapted.unrelated})
         return Settled(
             fates["accepted"],
@@ -163,32 +180,32 @@ class Intake:
         return await asyncio.to_thread(self._inferred.joined, events)
 
     async def _append(
-        self, integration: str, events: Sequence[Event], fates: dict[str, int]
-    ) -> list[CollectorError]:
-        """Append and count; returns conflicts, and what the ledger cannot take, as refusals."""
+        self, integration: str, events: Sequence[Event]
+    ) -> list[Appended | CollectorError]:
+        """One answer for each event: conflicts, and what the ledger cannot take, are refusals."""
+        if not events:
+            return []
+        events = await self._joined(events)
         try:
             self._share.enter(integration, len(events))
         except TooMany as error:
             raise Busy(str(error)) from None
         try:
-            return await self._submit(events, fates)
+            return await self._submit(events)
         finally:
             self._share.leave(integration, len(events))
 
-    async def _submit(self, events: Sequence[Event], fates: dict[str, int]) -> list[CollectorError]:
+    async def _submit(self, events: Sequence[Event]) -> list[Appended | CollectorError]:
         try:
             # What is submitted is logged, even if whoever waits for it is told to stop.
             to_come = asyncio.wrap_future(self._ledger.submit(events))
             appended = await asyncio.shield(to_come)
         except Rejected as error:
             if len(events) > 1:  # whatever one event did must not sink its neighbours
-                return [found for each in events for found in await self._submit([each], fates)]
-            fates["rejected"] += 1
+                half = len(events) // 2
+                return [*await self._submit(events[:half]), *await self._submit(events[half:])]
             return [Invalid(str(error), field=error.field, remedy=error.remedy)]
-        for each in appended:
-            fate = "conflict" if each.conflict else "duplicate" if each.duplicate else "accepted"
-            fates[fate] += 1
-        return [answers.conflict() for each in appended if each.conflict]
+        return [answers.conflict() if each.conflict else each for each in appended]
 
     async def _keep(
         self,
@@ -216,6 +233,12 @@ class Intake:
         for fate, count in fates.items():
             if count:
                 self._metrics.fate(f"in:{adapter.name}", declared.name, fate, count)
+
+
+def _fate(answer: Appended | CollectorError) -> str:
+    if isinstance(answer, CollectorError):
+        return "conflict" if isinstance(answer, Conflicting) else "rejected"
+    return "duplicate" if answer.duplicate else "accepted"
 
 
 class _Halves:
@@ -259,8 +282,9 @@ class _Halves:
 def _read(message: Message, declared: Declared, adapter: Adapter, limits: Limits) -> Adapted:
     """What an adapter makes of a message; a fault of the adapter is told as one of the message."""
     message = msgspec.structs.replace(message, unpacked=unpacked(message, limits))
+    read = by_row(adapter) if message.method == FILE else adapter.read
     try:
-        return adapter.read(message, declared)
+        return read(message, declared)
     except CollectorError:
         raise
     except Rejected as error:

@@ -15,7 +15,8 @@ cannot be encoded is replaced by the name of its type; what goes wrong is counte
 logged once under `modelwitness.client`. Needs httpx and msgspec only.
 
 Each process counts its events in `sequence` under a `producer` of its own, so that the collector
-can tell which ones never came.
+can tell which ones never came. Once an hour, and when it is closed, it also reports how many it
+logged and lost (`collector.tally`); a process that is killed reports only the hours before.
 """
 
 import asyncio
@@ -36,13 +37,15 @@ from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 import httpx
 import msgspec
 
-from collector.sender import Sender
+from collector.sender import COUNTS, Sender
 from collector.spool import Spool
+from collector.tally import HOUR, Tally
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger("modelwitness.client")
+_TYPES = {"/v1/predictions": "PredictionLogged", "/v1/outcomes": "OutcomeObserved"}
 
 
 class State(NamedTuple):
@@ -113,15 +116,17 @@ class Client:
         """
         headers = {"authorization": f"Bearer {token}"}
         self._spool = Spool(Path(spool), most_bytes, power_safe=power_safe)
-        self._sender = Sender(
-            self._spool,
-            lambda: httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds),
-        )
         self._flush_seconds = flush_seconds
         self._broken = 0
         self._closed = False
+        self._reported_hour = 0.0
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
         self._count_anew()
+        self._sender = Sender(
+            self._spool,
+            lambda: httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds),
+            functools.partial(_beat, weakref.ref(self)),
+        )
         atexit.register(_close, weakref.ref(self))
 
     def log_prediction(
@@ -237,36 +242,62 @@ class Client:
             sender.clock_offset_seconds,
         )
 
+    def report_when_due(self) -> None:
+        """Report the hours that are over, when a new one has begun."""
+        if time.time() // HOUR != self._reported_hour:
+            self._reported_hour = time.time() // HOUR
+            self._report(everything=False)
+
     def close(self) -> None:
         """Send what can be sent in time, then stop; the rest stays in the spool for next time."""
         if self._closed or self._pid != os.getpid():  # the parent of a fork closes what is its
             return
         self._closed = True
+        self._report(everything=True)
         self.flush()
         self._sender.stop()
         self._spool.close()
 
     def _put(self, path: str, event: dict[str, Any]) -> None:
+        number = 0
         try:
             if self._pid != os.getpid():
                 self._after_fork()
-            event["producer"], event["sequence"] = self._producer, next(self._numbers)
-            self._spool.put(path, self._encode(event))
+            number = next(self._numbers)
+            event["producer"], event["sequence"] = self._producer, number
+            kept = self._spool.put(path, self._encode(event))
+            self._tally.add(_TYPES[path], event["time"], number, kept=kept)
             self._sender.wake()
         except Exception as error:  # noqa: BLE001 - a program that is logged must go on
             if not self._broken:
                 _log.warning("an event could not be logged: %s", type(error).__name__)
             self._broken += 1
+            self._tally.add(_TYPES[path], event["time"], number, kept=False)
+
+    def _report(self, *, everything: bool) -> None:
+        try:
+            for body in self._tally.reports(datetime.now(UTC), everything=everything):
+                self._spool.put(COUNTS, self._encode(body), always=True)
+        except Exception as error:  # noqa: BLE001 - a program that is logged must go on
+            _log.warning("what was logged could not be reported: %s", type(error).__name__)
 
     def _count_anew(self) -> None:
         self._pid = os.getpid()
         self._producer = _new_id()[:16]
         self._numbers = count(1)
+        self._tally = Tally(self._producer)
+        self._reported_hour = time.time() // HOUR
 
     def _after_fork(self) -> None:
         self._count_anew()
         self._spool.after_fork()
         self._sender.start()
+
+
+def _beat(client: "weakref.ref[Client]") -> None:
+    """Runs on the sender's thread, which must not keep a client that nobody has any more."""
+    if (known := client()) is not None:
+        known.report_when_due()
 
 
 def _close(client: "weakref.ref[Client]") -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from collector.spool import Spool, SpoolError, Waiting
 
+COUNTS = "/v1/counts"
 MOST_ITEMS = 500
 MOST_BYTES = 2 * 1024 * 1024
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
@@ -53,10 +54,13 @@ _decode_batch = msgspec.json.Decoder(_Batch).decode
 class Sender:
     """Sends until it is stopped. One thread; started again in a forked process."""
 
-    def __init__(self, spool: Spool, http: Callable[[], httpx.Client]) -> None:
-        """`http` makes a client with address, credential and time-outs."""
+    def __init__(
+        self, spool: Spool, http: Callable[[], httpx.Client], beat: Callable[[], None]
+    ) -> None:
+        """`http` makes a client with address, credential and time-outs; `beat` is called often."""
         self._spool = spool
         self._make = http
+        self._beat = beat
         self.failing: str | None = None
         self.clock_offset_seconds: float | None = None
         self.sent = 0
@@ -101,6 +105,7 @@ class Sender:
                 self._wake.wait(_GATHER)
                 self._wake.clear()
                 try:
+                    self._beat()
                     pause = self._once(http)
                 except SpoolError as error:
                     self._fail(f"the spool cannot be read: {type(error).__name__}")
@@ -165,7 +170,8 @@ class Sender:
         if status in {408, 413, 400, 415, 422} and len(batch) > 1:
             self._most = max(1, len(batch) // 2)  # so that what is wrong is found alone
             return 0.01
-        if status in {400, 413, 415, 422}:
+        unknown = status == 404 and batch[0].path == COUNTS  # of an older collector
+        if status in {400, 413, 415, 422} or unknown:
             self._took(batch, [_Rejected(0, _Problem(title=f"status {status}"))])
             return 0
         self._fail(f"the collector answers {status}")

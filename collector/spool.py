@@ -78,12 +78,15 @@ class Spool:
         self._forgotten.append(self._connection)  # closing it here could damage the parent's
         self._start()
 
-    def put(self, path: str, body: bytes) -> bool:
-        """Keep an event; False says that the spool is full and it was dropped."""
+    def put(self, path: str, body: bytes, *, always: bool = False) -> bool:
+        """Keep an event; False says that the spool is full and it was dropped.
+
+        `always` is for the few that tell of what was dropped.
+        """
         if os.getpid() != self._pid:
             self.after_fork()
         with self._lock:
-            if self._bytes + len(body) > self._most_bytes:
+            if self._bytes + len(body) > self._most_bytes and not always:
                 self.dropped += 1
                 return False
             self._late.append((path, body))

@@ -117,6 +117,7 @@ def application(parts: Parts) -> "Litestar":
     from audit.api import router as reading
     from audit.api.application import application as application_of
     from collector.api import router as collecting
+    from collector.completeness.api import router as completing
     from collector.integrations.running import around_of
     from collector.limits import Limits
     from drift.api import router as governing
@@ -132,6 +133,7 @@ def application(parts: Parts) -> "Litestar":
             Limits(),
             around_of(parts),
         ),
+        completing(parts.store, parts.tokens, parts.access, system_clock),
         reading(parts.store, parts.tokens, parts.access, system_clock),
         governing(parts.store, parts.tokens, parts.access, system_clock),
     )

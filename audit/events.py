@@ -69,6 +69,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode_any = msgspec.json.Decoder().decode
 _volatile = ("traceparent", "tracestate")
 _HOUR_US = 3_600_000_000
+_LONGEST_US = 31 * 24 * _HOUR_US
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -169,6 +170,8 @@ def _require_range(report: CountsReported) -> None:
     end_us = _within_time(_micros(report.end), "/to")
     if start_us >= end_us:
         raise Rejected("the range is empty", field="/to", remedy="Let `to` be after `from`.")
+    if end_us - start_us > _LONGEST_US:
+        raise Rejected("the range is too long", field="/to", remedy="Report 31 days at most.")
     if report.producer is not None and (start_us % _HOUR_US or end_us % _HOUR_US):
         raise Rejected(
             "counts of one producer are of whole hours",

@@ -16,6 +16,7 @@ from collector.completeness.followed import (
     PRODUCERS,
     Producer,
     Producers,
+    Report,
     decode_producer,
     decode_producers,
 )
@@ -23,6 +24,8 @@ from collector.completeness.ranges import Gap
 
 MOST_GAPS: Final = 1_000
 MOST_LISTED: Final = 200
+_COMPARED: Final = 100
+"""Reports of each producer that are compared, newest first."""
 _RANK = {"differs": 0, "unknown": 1, "waiting": 2, "equal": 3}
 
 
@@ -141,8 +144,12 @@ def _compared(producers: Sequence[Producer], count: Count, now_us: int) -> list[
     return [
         compared(producer, report, count, now_us)
         for producer in producers
-        for report in producer.reports.values()
+        for report in sorted(producer.reports.values(), reverse=True, key=_start)[:_COMPARED]
     ]
+
+
+def _start(report: Report) -> int:
+    return report.start_us
 
 
 def _row(producer: Producer, missing: int, most: int) -> ProducerRow:

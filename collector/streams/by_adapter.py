@@ -40,6 +40,15 @@ class _Read(NamedTuple):
     adapted: Adapted | None
 
 
+class Batch(NamedTuple):
+    """What messages hold, by lane, and how they were read."""
+
+    declared: Declared
+    adapter: Adapter
+    lanes: list[list[_Read]]
+    tombstones: int
+
+
 class ByAdapter:
     """Takes batches of streams that an adapter reads. Belongs to one event loop."""
 
@@ -69,20 +78,27 @@ class ByAdapter:
             raise Away(f"integration {stream.integration} is declared with {declared.adapter}")
         return declared, adapter
 
-    async def take(self, stream: Stream, messages: Sequence[Carried]) -> Taken:
-        """Log a batch, each lane in its order, and return once all of it is durable.
+    async def read(self, stream: Stream, messages: Sequence[Carried]) -> Batch:
+        """Return what messages hold; nothing is logged yet.
 
-        Waits as long as the ledger is busy; raises `Away` where the integration is declared no
-        more, and what `Patience.until_done` raises.
+        Raises `Away` where the integration is declared no more.
         """
         declared, adapter = await self._until_done(asyncio.to_thread, self.reader, stream)
         full = [each for each in messages if each.body is not None]
         lanes = await asyncio.to_thread(self._read, stream, full, declared, adapter)
-        taken = await all_of([self._log(each, declared, adapter) for each in lanes])
+        return Batch(declared, adapter, lanes, len(messages) - len(full))
+
+    async def log(self, batch: Batch) -> Taken:
+        """Log a batch, each lane in its order, and return once all of it is durable.
+
+        Waits as long as the ledger is busy; raises what `Patience.until_done` raises.
+        """
+        lanes = [self._log(each, batch.declared, batch.adapter) for each in batch.lanes]
+        taken = await all_of(lanes)
         logged, known, refused, waiting, _ = (
-            map(sum, zip(*taken, strict=True)) if taken else [0] * 5
+            sum(each) for each in zip(Taken(), *taken, strict=True)
         )
-        return Taken(logged, known, refused, waiting, len(messages) - len(full))
+        return Taken(logged, known, refused, waiting, batch.tombstones)
 
     async def _log(self, lane: Sequence[_Read], declared: Declared, adapter: Adapter) -> Taken:
         logged = known = refused = waiting = 0

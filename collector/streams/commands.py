@@ -25,9 +25,9 @@ from audit.options import DATA, LOCAL, Data, Database, Open, Parts, Quiet, store
 from audit.settings import AuditSettings
 
 if TYPE_CHECKING:
-    from collector.streams.consuming import Take
     from collector.streams.counts import Counts
     from collector.streams.declaration import Stream
+    from collector.streams.taking import Taker
 
 Apart = Callable[[Path, str, threading.Event], Callable[..., Any]]
 """`ledger_apart` of the composition root."""
@@ -170,8 +170,8 @@ async def _tell_counts(counts: "dict[str, Counts]", tell: Tell) -> None:
                 tell(each.told())
 
 
-def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
-    """Return what takes a batch of any stream."""
+def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Callable[[Stream], Taker]":
+    """Return what tells who takes the batches of a stream."""
     from collector.delivery import CLOUDEVENTS, NATIVE
     from collector.integrations.running import ways_in
     from collector.limits import Limits
@@ -185,9 +185,7 @@ def _taker(parts: Parts, stopping: asyncio.Event, tell: Tell) -> "Take":
         ways.intake, ways.registered.get, ways.adapters, limits, system_clock, patience
     )
     own = {*NATIVE, CLOUDEVENTS}
-    return lambda stream, messages: (native if stream.format in own else by_adapter).take(
-        stream, messages
-    )
+    return lambda stream: native if stream.format in own else by_adapter
 
 
 def _told(text: str) -> None:

@@ -8,7 +8,7 @@ seen and nothing is passed over. Being stopped means: finish the batch, acknowle
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 
@@ -17,7 +17,7 @@ from collector.streams.counts import Counts
 from collector.streams.declaration import Stream
 from collector.streams.source import Away, Source, Where
 from collector.streams.standing import Claims, Standing
-from collector.streams.taking import Stopped, Taken
+from collector.streams.taking import Stopped, Taker
 
 SOURCES: Mapping[str, tuple[str, str]] = {
     "kafka": ("collector.streams.kafka_topics", "KafkaSource"),
@@ -32,7 +32,6 @@ _BEAT = 0.25
 """Seconds between looks at whether a source still works."""
 
 Tell = Callable[[str], None]
-Take = Callable[[Stream, Sequence[Carried]], Awaitable[Taken]]
 
 
 class Consumer:
@@ -40,14 +39,14 @@ class Consumer:
 
     def __init__(
         self,
-        take: Take,
+        taker: Callable[[Stream], Taker],
         work: Claims,
         name: str,
         environment: Mapping[str, str],
         stopping: asyncio.Event,
         tell: Tell,
     ) -> None:
-        self._take = take
+        self._taker = taker
         self._work = work
         self._name = name
         self._environment = environment
@@ -82,7 +81,7 @@ class Consumer:
                 await self._rest(standing.pause)
                 continue
             stands_by = False
-            run = _Run(self._take, stream, counts, standing)
+            run = _Run(self._taker(stream), stream, counts, standing)
             try:
                 await self._consume(run)
                 pause = _SHORTEST
@@ -126,13 +125,14 @@ class _Run:
     """One source's time: what it delivers, and whether it may go on."""
 
     def __init__(
-        self, take: Take, stream: Stream, counts: Counts, standing: Standing | None
+        self, taker: Taker, stream: Stream, counts: Counts, standing: Standing | None
     ) -> None:
         self.stream = stream
-        self._take = take
+        self._taker = taker
         self._counts = counts
         self._standing = standing
         self._failure: BaseException | None = None
+        self._last: asyncio.Event | None = None
 
     @property
     def may_go_on(self) -> bool:
@@ -140,14 +140,24 @@ class _Run:
         return self._failure is None and (self._standing is None or self._standing.held)
 
     async def deliver(self, messages: Sequence[Carried]) -> None:
-        """Log a batch; raises where it is not durable, and ever after: order would be lost."""
-        if not self.may_go_on:
-            raise Stopped
+        """Log a batch after those before it, which may still be at it while this one is read.
+
+        Raises where it is not durable, and ever after: order would be lost.
+        """
+        before, self._last = self._last, asyncio.Event()
+        done = self._last
         try:
-            taken = await self._take(self.stream, messages)
+            batch = await self._taker.read(self.stream, messages)
+            if before is not None:
+                await before.wait()
+            if not self.may_go_on:
+                raise Stopped
+            taken = await self._taker.log(batch)
         except BaseException as error:
-            self._failure = error
+            self._failure = self._failure or error
             raise
+        finally:
+            done.set()
         self._counts.add(len(messages), taken)
 
     async def keep_standing(self) -> None:

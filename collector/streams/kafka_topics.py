@@ -2,8 +2,9 @@
 
 Decides that FastStream's default, which commits first, is not used, and that no commit goes
 beyond what was delivered here: offsets are named, for partitions that are still ours. Records of
-aborted transactions are not read. Where partitions move to another consumer, the batch at hand is
-finished first. A record without a value is a tombstone; CloudEvents follow the Kafka binding.
+aborted transactions are not read. While one batch is logged the next is fetched and read. Where
+partitions move to another consumer, what is at hand is finished first. A record without a value is
+a tombstone; CloudEvents follow the Kafka binding.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from faststream.kafka import KafkaBroker
 from collector.streams.carried import Carried
 from collector.streams.security import addresses, credentials
 from collector.streams.source import GRACE_SECONDS, Away, Where, raw, whole
+from collector.streams.taking import Stopped
 
 _REVOKED_SECONDS = 10.0
 """For which a group waits for the batch at hand: longer, and it would take us for dead."""
@@ -74,7 +76,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             decoder=raw,
         )
         self._subscriber(self._take)
-        self._at_hand = asyncio.Lock()
+        self._last: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def open(self) -> None:
         try:
@@ -85,6 +88,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
             raise Away(f"Kafka: {type(error).__name__}") from error
 
     async def close(self) -> None:
+        self._closing = True
+        await self._finish(GRACE_SECONDS)
         with suppress(KafkaError, OSError):
             await self._broker.stop()
 
@@ -93,17 +98,31 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch at hand be committed by the one who logs it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_REVOKED_SECONDS), self._at_hand:
-                return
+        await self._finish(_REVOKED_SECONDS)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing: a new partition begins where its group has committed."""
 
     async def _take(self, records: tuple[Record, ...]) -> None:
-        async with self._at_hand:
-            await self._where.deliver([_carried(each) for each in records])
-            await self._commit(records)
+        """Begin with a batch and wait for the one before it."""
+        if self._closing:
+            raise Stopped
+        before = self._last
+        self._last = asyncio.create_task(self._log(records, before))
+        if before is not None:
+            await before
+
+    async def _log(self, records: tuple[Record, ...], before: asyncio.Task[None] | None) -> None:
+        await self._where.deliver([_carried(each) for each in records])
+        if before is not None:
+            await before
+        await self._commit(records)
+
+    async def _finish(self, seconds: float) -> None:
+        """Wait for what is at hand, for so long."""
+        if self._last is not None:
+            done, _ = await asyncio.wait([self._last], timeout=seconds)
+            await asyncio.gather(*done, return_exceptions=True)  # whoever delivers knows of them
 
     async def _commit(self, records: tuple[Record, ...]) -> None:
         """Commit what was delivered; what is not committed comes again and is known by then."""

@@ -36,7 +36,9 @@ class _Refused(NamedTuple):
     kept: Delivery
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
+    """What messages hold, by lane, and what is wrong with some of them."""
+
     lanes: dict[str, list[_Item]]
     refused: list[_Refused]
     tombstones: int
@@ -64,12 +66,15 @@ class Native:
         self._limits = limits
         self._until_done = patience.until_done
 
-    async def take(self, stream: Stream, messages: Sequence[Carried]) -> Taken:
+    async def read(self, stream: Stream, messages: Sequence[Carried]) -> Batch:
+        """Return what messages hold; nothing is logged yet."""
+        return await asyncio.to_thread(_read, stream, messages, self._limits)
+
+    async def log(self, batch: Batch) -> Taken:
         """Log a batch, each lane in its order, and return once all of it is durable.
 
         Waits as long as the ledger is busy; raises what `Patience.until_done` raises.
         """
-        batch = await asyncio.to_thread(_read, stream, messages, self._limits)
         lanes = [self._append_lane(items, batch.refused) for items in batch.lanes.values()]
         counts = await all_of(lanes)
         if batch.refused:
@@ -135,8 +140,8 @@ class Native:
             await asyncio.to_thread(self._quarantine.keep, *reason, parcel)
 
 
-def _read(stream: Stream, messages: Sequence[Carried], limits: Limits) -> _Batch:
-    batch, tombstones = _Batch({}, [], 0), 0
+def _read(stream: Stream, messages: Sequence[Carried], limits: Limits) -> Batch:
+    batch, tombstones = Batch({}, [], 0), 0
     for message in messages:
         if message.body is None:
             tombstones += 1

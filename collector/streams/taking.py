@@ -6,9 +6,11 @@ tried again with growing pauses, with nothing acknowledged, until the process is
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from audit.errors import Broken, Busy
+from collector.streams.carried import Carried
+from collector.streams.declaration import Stream
 
 MOST_EVENTS = 1_024
 """Events of one append: more would keep other writers out for long."""
@@ -31,6 +33,13 @@ class Taken(NamedTuple):
     quarantined: int = 0
     waiting: int = 0
     tombstones: int = 0
+
+
+class Taker(Protocol):
+    """Reads batches and logs them, one step after the other, so that reading may go ahead."""
+
+    async def read(self, stream: Stream, messages: Sequence[Carried]) -> Any: ...
+    async def log(self, batch: Any) -> Taken: ...
 
 
 class Patience:

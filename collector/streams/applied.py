@@ -32,14 +32,5 @@ def apply_text(store: Store, text: str, author: str, *, clock: Clock) -> Change:
 
 def in_force(documents: Documented) -> tuple[list[Stream], list[str]]:
     """Return the streams in force that are not paused, and the names of those not understood."""
-    streams: list[Stream] = []
-    strange: list[str] = []
-    for each in sources.in_force(documents, KIND):
-        try:
-            stream = _decode_stream(msgspec.json.encode(each.declaration))
-        except msgspec.ValidationError:
-            strange.append(each.name)
-        else:
-            if not stream.paused:
-                streams.append(stream)
-    return streams, strange
+    found, strange = sources.understood(documents, KIND, _decode_stream)
+    return [each for each in found if not each.paused], strange

@@ -33,7 +33,7 @@ Apart = Callable[[Path, str, threading.Event], Callable[..., Any]]
 """`ledger_apart` of the composition root."""
 Tell = Callable[[str], None]
 _TOLD_SECONDS = 60
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 
 
@@ -55,10 +55,10 @@ def add_to(app: typer.Typer, opened: Open, apart: Apart) -> None:
     ) -> None:
         """Log what brokers carry: Kafka, RabbitMQ, NATS JetStream, Redis Streams. Until stopped."""
         tell: Tell = _silent if quiet else _told
-        _log_to(tell)
         if bool(files) == declared:
             raise Rejected("what is to be consumed?", remedy="give files, or --declared")
         streams = _streams(files or [])
+        _log_to(tell)
         sys.setswitchinterval(_SWITCH_SECONDS)
         lost = threading.Event()
         counts: dict[str, Counts] = {}

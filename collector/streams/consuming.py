@@ -110,6 +110,7 @@ class Consumer:
                     await self._rest(_BEAT)
             finally:
                 await source.close()
+                self._tell(f"{stream.name}: ends reading")
         finally:
             keeping.cancel()
             with suppress(asyncio.CancelledError):

@@ -23,6 +23,7 @@ from pathlib import Path
 import modelwitness
 from audit.clock import system_clock
 from collector.quarantine import Quarantine
+from collector.streams.applied import apply_text
 from collector.streams.carried import Carried
 from collector.streams.consuming import SOURCES
 from collector.streams.declaration import Stream
@@ -116,8 +117,9 @@ class Consuming:
             "session": "2s",
             **more,
         }
-        self._file = folder / f"{topic}.yaml"
-        self._file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
+        self.text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+        self._what = str(folder / f"{topic}.yaml")
+        Path(self._what).write_text(self.text)
         self._data = data
         self._log = folder / f"{topic}-{len(list(folder.iterdir()))}.log"
         self._log.touch()
@@ -128,11 +130,16 @@ class Consuming:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "modelwitness", "consume", self._file,
+                    sys.executable, "-m", "modelwitness", "consume", self._what,
                     "--data", self._data,
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
+
+    def start_declared(self) -> None:
+        """Start over what is in force, whatever that is."""
+        self._what = "--declared"
+        self.start()
 
     def kill(self) -> None:
         """kill -9 of the consumer and of the process that holds its ledger."""
@@ -241,6 +248,31 @@ def shared(broker: Broker, folder: Path, **more: str) -> None:
     assert first.messages() > 0
     assert second.messages() > 0
     assert first.messages() + second.messages() >= 2_000
+
+
+def follows_what_is_in_force(broker: Broker, folder: Path) -> None:
+    """`consume --declared` begins with what is applied, and ends with what is paused."""
+    wire, ledger = WIRES[broker.name](broker), Ledger(folder / "data")
+    asyncio.run(wire.create("applied"))
+    asyncio.run(wire.send("applied", events(100)))
+    process = Consuming(folder, ledger.data, broker, "applied")
+
+    def apply(more: str) -> None:
+        with modelwitness.opened(ledger.data) as parts:
+            apply_text(parts.store, process.text + more, "test", clock=system_clock)
+
+    try:
+        process.start_declared()
+        process.await_told("process ")
+        with ledger.watched() as until:
+            apply("")
+            until(100, process)
+        apply("paused: true\n")
+        wait_for(lambda: "ends" in process.told(), "the end of what is paused")
+        assert process.stop() == 0, process.told()
+    finally:
+        process.kill()
+    require_equal(ledger, 100)
 
 
 async def acknowledges(broker: Broker) -> None:

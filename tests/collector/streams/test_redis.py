@@ -19,3 +19,7 @@ def test_two_consumers_share_a_group(redis: Broker, tmp_path: Path) -> None:
 
 def test_nothing_is_acknowledged_before_it_is_durable(redis: Broker) -> None:
     asyncio.run(counted.acknowledges(redis))
+
+
+def test_what_is_applied_is_consumed_until_it_is_paused(redis: Broker, tmp_path: Path) -> None:
+    counted.follows_what_is_in_force(redis, tmp_path)

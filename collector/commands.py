@@ -39,7 +39,17 @@ def put_stream(parts: Parts, text: str, author: str) -> Declared:
     return Declared(change.name, change.revision, change.changed)
 
 
-PUTS: Mapping[str, Put] = MappingProxyType({"integration": put_integration, "stream": put_stream})
+def put_files(parts: Parts, text: str, author: str) -> Declared:
+    """Put the declaration of files in force."""
+    from collector.files.applied import apply_text
+
+    change = apply_text(parts.store, text, author, clock=system_clock)
+    return Declared(change.name, change.revision, change.changed)
+
+
+PUTS: Mapping[str, Put] = MappingProxyType(
+    {"integration": put_integration, "stream": put_stream, "files": put_files}
+)
 
 
 def _quarantine(opened: Open) -> typer.Typer:

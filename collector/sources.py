@@ -1,4 +1,4 @@
-"""What `consume` reads, as the operator applied it: streams, by kind and name.
+"""What `consume` reads, as the operator applied it: streams and files, by kind and name.
 
 Decides that a source is changed by what is declared and not by how it is written, and that the
 ledger tells who changed it and when. The event holds references to secrets, never secrets. The
@@ -8,8 +8,8 @@ newest declaration of a name is in force; `paused` in it is how one is taken out
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from audit.events import SYSTEM, Event, event_of, rfc3339
 from audit.group import Appended
 
 SOURCE = "source"
+T = TypeVar("T")
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -115,6 +116,20 @@ def in_force(documents: Documented, kind: str) -> list[Declared]:
     """Return the newest declaration of every source of a kind, by name."""
     found = [_decode(body) for _, body in documents.each(SOURCE)]
     return sorted((each for each in found if each.kind == kind), key=lambda each: each.name)
+
+
+def understood(
+    documents: Documented, kind: str, decode: Callable[[bytes], T]
+) -> tuple[list[T], list[str]]:
+    """Return the sources of a kind in force, and the names of those that `decode` refuses."""
+    found: list[T] = []
+    strange: list[str] = []
+    for each in in_force(documents, kind):
+        try:
+            found.append(decode(msgspec.json.encode(each.declaration)))
+        except msgspec.ValidationError:
+            strange.append(each.name)
+    return found, strange
 
 
 def _key(kind: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """The declaration of files: what a YAML file of `kind: files` says.
 
 Decides the fields. Options of the file system are references (`env:NAME`, `file:PATH`) unless they
-are plainly no secret.
+are plainly no secret; `collector.files.place` resolves them.
 
     kind: files
     name: captures
@@ -13,6 +13,8 @@ are plainly no secret.
     format: jsonl                  # jsonl, csv, parquet; .gz is unpacked; default: by the ending
     final_after: 5m                # how long a file must not change until its last line is one
     every: 30s                     # how often to look
+    session: 10s                   # silence after which another process takes this one's place
+    paused: false                  # true: declared, and not read
     expect: {path: "%Y/%m/%d/%H", every: 1h, within: 90m}   # a partition that is late is an alert
     options: {key: env:S3_KEY, secret: env:S3_SECRET, endpoint_url: "http://store:9000"}
 """
@@ -27,15 +29,16 @@ from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import checked_name
 from collector.delivery import NATIVE
+from collector.integrations.secrets import REFERENCE, REMEDY
 
 FORMATS: Final = ("jsonl", "csv", "parquet")
 BY_INTEGRATION: Final = "integration"
 _KEYS: Final = (
     "kind", "name", "integration", "rows", "location", "pattern", "format", "final_after",
-    "every", "expect", "options",
+    "every", "session", "paused", "expect", "options",
 )  # fmt: skip
 _secret = re.compile(r"key|secret|token|password|credential|connection|sas", re.IGNORECASE)
-_reference = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
+_account = re.compile(r"://[^/]*:[^/]*@")
 _MINUTE_US: Final = 60_000_000
 
 
@@ -58,8 +61,10 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     format: str = ""
     final_after_us: int = 5 * _MINUTE_US
     every_us: int = 30_000_000
+    session_seconds: int = 10
+    paused: bool = False
     expected: Expected | None = None
-    options: Mapping[str, str] = {}
+    options: Mapping[str, str | bool | int] = {}
 
 
 def parse(text: str) -> Files:
@@ -69,12 +74,14 @@ def parse(text: str) -> Files:
     return Files(
         name=_name(file, "name"),
         integration=_name(file, "integration"),
-        location=text_of(file.required("location", "write a folder or an address"), "location"),
+        location=_location(file),
         rows=file.one_of("rows", [BY_INTEGRATION, *NATIVE], BY_INTEGRATION),
         pattern=file.text("pattern", "**") or "**",
         format="" if file.take("format") is None else file.one_of("format", FORMATS),
         final_after_us=file.duration("final_after", 5 * _MINUTE_US) or 0,
         every_us=file.duration("every", 30_000_000) or 0,
+        session_seconds=max(1, (file.duration("session", 10_000_000) or 0) // 1_000_000),
+        paused=file.flag("paused", False),
         expected=_expected(file.section("expect", "path", "every", "within")),
         options=_options(file.section("options")),
     )
@@ -86,6 +93,13 @@ def _name(file: Section, key: str) -> str:
         return checked_name(name)
     except Rejected as error:
         raise BadDeclaration(key, "holds characters that a name may not", error.remedy) from None
+
+
+def _location(file: Section) -> str:
+    location = text_of(file.required("location", "write a folder or an address"), "location")
+    if _account.search(location):
+        raise BadDeclaration("location", "holds an account", f"put it into options: {REMEDY}")
+    return location
 
 
 def _expected(section: Section | None) -> Expected | None:
@@ -101,13 +115,14 @@ def _expected(section: Section | None) -> Expected | None:
     return Expected(path=path, every_us=every, within_us=within or 0)
 
 
-def _options(section: Section | None) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _options(section: Section | None) -> dict[str, str | bool | int]:
+    found: dict[str, str | bool | int] = {}
     for key, value in () if section is None else section.items():
+        if isinstance(value, bool | int):
+            found[key] = value
+            continue
         text = text_of(value, f"options.{key}")
-        if _secret.search(key) and not _reference.fullmatch(text):
-            raise BadDeclaration(
-                f"options.{key}", "is no reference", 'write "env:NAME" or "file:PATH"'
-            )
+        if _secret.search(key) and not REFERENCE.fullmatch(text):
+            raise BadDeclaration(f"options.{key}", "is no reference", REMEDY)
         found[key] = text
     return found

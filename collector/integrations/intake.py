@@ -88,7 +88,7 @@ class Intake:
         try:
             adapted = await self._read(message, declared, adapter)
         except CollectorError as error:
-            await self._keep(message, declared, adapter, [error])
+            await self.keep(message, declared, adapter, [error])
             self._count(declared, adapter, {"unreadable": 1})
             status = error.status if error.status in _KEPT_STATUS else adapter.unreadable
             return adapter.failing(message, status, error.title)
@@ -149,7 +149,7 @@ class Intake:
         errors = [each.error for each in adapted.refused]
         errors += [each for each in answered if isinstance(each, CollectorError)]
         if errors and keep:
-            await self._keep(message, declared, adapter, errors)
+            await self.keep(message, declared, adapter, errors)
         return await self._finish(adapted, answered, declared, adapter)
 
     async def _finish(
@@ -207,14 +207,17 @@ class Intake:
             return [Invalid(str(error), field=error.field, remedy=error.remedy)]
         return [answers.conflict() if each.conflict else each for each in appended]
 
-    async def _keep(
+    async def keep(
         self,
         message: Message,
         declared: Declared,
         adapter: Adapter,
         errors: Sequence[CollectorError],
     ) -> None:
-        """Seal the whole message, as far as it may be kept; it is read anew when it is replayed."""
+        """Seal the whole message, as far as it may be kept; it is read anew when it is replayed.
+
+        Raises `Full` where the share of the integration has no room for it.
+        """
         reasons: dict[Reason, int] = {}
         for error in errors:
             reasons[reason_of(error)] = reasons.get(reason_of(error), 0) + 1

@@ -53,6 +53,7 @@ from audit.ports import refuse_taken
 from audit.settings import AuditSettings
 from audit.store import open_store
 from audit.tokens import Tokens
+from collector.checks.troubles import Troubles
 from collector.completeness.projection import Completeness
 from collector.sources import Sources
 from drift.errors import DriftError
@@ -79,7 +80,7 @@ do so at each statement, and at the default of 5 ms ingest was measured at half 
 
 def projections() -> tuple[Projection, ...]:
     """Return every projection: whoever appends or checks must know them all."""
-    return Catalog(), Governance(), Sources(), Completeness()
+    return Catalog(), Governance(), Sources(), Completeness(), Troubles()
 
 
 @contextmanager
@@ -222,6 +223,7 @@ def schedule(
     """Judge windows, deliver approved cases, expire what waits too long, anchor checkpoints."""
     from audit import anchor
     from audit.aside import aside
+    from collector.checks.rounds import Rounds
     from collector.disposal import expire
     from collector.integrations.running import expire_halves
     from collector.limits import Limits
@@ -247,7 +249,10 @@ def schedule(
             holder=f"expiry {os.getpid()}",
             clock=system_clock,
         )
-        run_schedule(parts.store, parts.access, settings, stop, chores=[expiring])
+        watching = Rounds(parts.store, system_clock, parts.store.random(8).hex())
+        run_schedule(
+            parts.store, parts.access, settings, stop, chores=[expiring], rounds=[watching]
+        )
     tell("stopped")
 
 

@@ -67,7 +67,7 @@ class Entrance:
     async def take(self, request: Request[Principal, Any, Any], address: str) -> ASGIResponse:
         """The answer to a request at `address`; raises `CollectorError`, `Denied` or `Busy`."""
         began = time.perf_counter()
-        content_type = encoding = length = accept = principal = None
+        content_type = encoding = length = accept = principal = sent = None
         attributes: tuple[tuple[bytes, bytes], ...] = ()
         for name, value in request.scope["headers"]:
             if name == b"authorization":
@@ -80,6 +80,8 @@ class Entrance:
                 length = value
             elif name == b"accept":
                 accept = value
+            elif name == b"modelwitness-sent":
+                sent = value
             elif name.startswith(b"ce-"):
                 attributes += ((name, value),)
         if principal is None:
@@ -88,6 +90,8 @@ class Entrance:
                 await waits
             principal = request.user
         permitted = self._permission(principal, address)
+        if sent is not None and self._metrics.notes is not None:
+            self._metrics.notes.sent(principal.integration or principal.actor, sent)
         if accept is not None and accept != b"*/*":
             _require_acceptable(accept)
         body = await self._held.read(request.receive, length)

@@ -75,11 +75,7 @@ class Ingest:
         where it was kept. Raises `Busy` when nothing was decided.
         """
         try:
-            if self._is_soon_read(delivery):
-                reading = read(delivery, self._limits)
-            else:
-                reading = await _beside(read, delivery, self._limits)
-            reading = await self._admitted(reading)
+            reading = await self._admitted(await self._read(delivery))
             if reading.many:
                 return await self._take_many(delivery, reading, keep=True)
             return await self._take_one(delivery, reading)
@@ -106,6 +102,15 @@ class Ingest:
             return await self._take_one(first, reading), True
         answer = await self._take_many(first, reading, keep=False)
         return answer, not reading.refusals
+
+    async def _read(self, delivery: Delivery) -> Reading:
+        try:
+            if self._is_soon_read(delivery):
+                return read(delivery, self._limits)
+            return await _beside(read, delivery, self._limits)
+        except CollectorError:
+            self._metrics.fate(delivery.address, delivery.integration, "unreadable")
+            raise
 
     async def _admitted(self, reading: Reading) -> Reading:
         """The reading without events of series that their integration may not begin."""

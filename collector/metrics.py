@@ -18,6 +18,9 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from collector.checks.noted import Notes
+
+_REFUSED = frozenset({"rejected", "conflict", "unreadable"})
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -37,11 +40,15 @@ class Metrics(Collector):
         self._body_bytes = 0
         self.held_bytes = 0
         """Bytes of bodies that are held at this moment."""
+        self.notes: Notes | None = None
+        """Where refusals are noted for whoever watches the integrations."""
         registry.register(self)
 
     def fate(self, address: str, integration: str, fate: str, count: int = 1) -> None:
         """Count items that met this fate."""
         self._fates[address, integration, fate] += count
+        if fate in _REFUSED and self.notes is not None:
+            self.notes.refused(integration, count)
 
     def answered(self, address: str, body_bytes: int, seconds: float) -> None:
         """Count a request that was answered with a success."""

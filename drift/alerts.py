@@ -18,9 +18,27 @@ from audit.events import SYSTEM, Event, event_of
 from drift.cases import CaseEvent, Evidence, Named, PolicyRef
 from drift.verdicts import Verdict, segment_key
 
-Kind = Literal["shift", "fault", "unjudged", "undelivered", "timeout"]
+Kind = Literal[
+    "shift",
+    "fault",
+    "unjudged",
+    "undelivered",
+    "timeout",
+    "silence",
+    "volume",
+    "errors",
+    "rejects",
+    "gaps",
+    "counts",
+    "skew",
+    "lag",
+    "unpaired",
+    "late",
+    "still",
+]
 """shift, fault: of a verdict; unjudged: a window could not be judged; undelivered: nobody took a
-case's message; timeout: a case stood still for too long."""
+case's message; timeout: a case stood still for too long. All others are of an `integration`, which
+the collector raises and resolves (its README says when)."""
 
 AlertState = Literal["raised", "acknowledged", "resolved"]
 ALERT_EVENTS = frozenset({"AlertRaised", "AlertAcknowledged", "AlertResolved"})
@@ -33,10 +51,14 @@ class AlertEvent(CaseEvent, frozen=True):
 
     alert: str = ""
     kind: Kind = "shift"
+    integration: str = ""
 
 
 class Alert(Struct, frozen=True, omit_defaults=True):
-    """One alert as it stands; times are RFC 3339, `incident` is the window that began it."""
+    """One alert as it stands; times are RFC 3339, `incident` is the window that began it.
+
+    One of an `integration` names no model and no version, and its incident is when it began.
+    """
 
     id: str
     kind: Kind
@@ -50,6 +72,7 @@ class Alert(Struct, frozen=True, omit_defaults=True):
     index: int
     reason: str = ""
     owner: str = ""
+    integration: str = ""
     case: str = ""
     columns: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -71,6 +94,12 @@ def alert_id(kind: str, model: str, version: str, segment: str, incident: str) -
 def series_key(model: str, version: str, segment: str, kind: str) -> str:
     """Return the key under which the standing alert of a series is found."""
     return " ".join((model, version, segment_key(segment), kind))
+
+
+def standing_key(alert: Alert) -> str:
+    """Return the key under which this alert is found while it stands."""
+    segment = f"integration={alert.integration}" if alert.integration else alert.segment
+    return series_key(alert.model, alert.version, segment, alert.kind)
 
 
 def advance(alert: Alert | None, type: str, event: AlertEvent, index: int) -> Alert | None:
@@ -196,6 +225,7 @@ def _raised(event: AlertEvent, index: int) -> Alert:
         index=index,
         reason=event.reason,
         owner=event.owner,
+        integration=event.integration,
         case=event.case,
         columns=event.columns,
         evidence=event.evidence,

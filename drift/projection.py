@@ -165,7 +165,7 @@ def _alert(event: Event, index: int, view: View) -> None:
     if after is None or after == before:
         return
     view.put("alert", after.id, _encode(after))
-    series = alerts.series_key(after.model, after.version, after.segment, after.kind)
+    series = alerts.standing_key(after)
     if after.state == "resolved":
         if view.get("alert-standing", series) == after.id.encode():
             view.delete("alert-standing", series)

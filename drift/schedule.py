@@ -208,10 +208,12 @@ def run_schedule(
     random: Random = os.urandom,
     environment: Mapping[str, str] | None = None,
     chores: Sequence[Callable[[], object]] = (),
+    rounds: Sequence[Callable[[], object]] = (),
 ) -> None:
     """Judge and deliver until `stop` is set; what is under way is finished first.
 
-    `chores` are done now and once an hour; those of other packages come from the composition root.
+    `chores` are done now and once an hour, `rounds` now and once a minute, however long a judgement
+    takes; those of other packages come from the composition root.
     Raises `Broken` where the ledger stopped before: a new process has to go on.
     """
     judges = Judges(settings.workers)
@@ -227,7 +229,7 @@ def run_schedule(
     )
     timer = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ThreadPoolExecutor(2)},
+        executors={"default": ThreadPoolExecutor(2), "rounds": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     now = datetime.now(UTC)
@@ -237,6 +239,8 @@ def run_schedule(
     timer.add_job(scheduler.deliver_due, "interval", seconds=settings.tick, next_run_time=now)
     for chore in chores:
         timer.add_job(chore, "interval", hours=1, next_run_time=now)
+    for each in rounds:
+        timer.add_job(each, "interval", minutes=1, next_run_time=now, executor="rounds")
     # A judgement may outlast its interval; that is no event worth a warning each time.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     store.ledger.when_broken(stop.set)

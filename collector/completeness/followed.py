@@ -26,6 +26,7 @@ MOST_PRODUCERS: Final = 1_000
 MOST_HOURS: Final = 400
 MOST_REPORTS: Final = 400
 _COST, _BURST = 64, 100
+_LARGEST: Final = 2**63 - 1
 _CHANCES: Final = 8
 """Producers that are looked at to find one that is idle."""
 
@@ -171,7 +172,7 @@ class Followed:
                 all_.known[digest] = one.index
                 continue
             all_.forgotten += 1
-            all_.forgotten_missing += one.seen.missing()
+            all_.forgotten_missing = min(_LARGEST, all_.forgotten_missing + one.seen.missing())
             del all_.known[digest], self._producers[integration, digest]
             self._dropped.add((integration, digest))
             return

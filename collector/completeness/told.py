@@ -24,6 +24,7 @@ from collector.completeness.ranges import Gap
 
 MOST_GAPS: Final = 1_000
 MOST_LISTED: Final = 200
+_LARGEST: Final = 2**63 - 1
 _COMPARED: Final = 100
 """Reports of each producer that are compared, newest first."""
 _RANK = {"differs": 0, "unknown": 1, "waiting": 2, "equal": 3}
@@ -111,7 +112,7 @@ def gaps(documents: Documented, integration: str) -> Gaps:
         items.append(row)
     return Gaps(
         integration=integration,
-        missing=sum(missing for missing, _ in found),
+        missing=min(_LARGEST, sum(missing for missing, _ in found)),
         repeated=sum(each.seen.repeated for _, each in found),
         producers=len(all_.known),
         forgotten=all_.forgotten,
@@ -133,9 +134,9 @@ def counts(
         integration=integration,
         reports=len(found),
         differing=len(differing),
-        lacking=sum(each.lacking for each in differing),
-        beyond=sum(each.beyond for each in differing),
-        dropped=sum(each.dropped for each in found),
+        lacking=min(_LARGEST, sum(each.lacking for each in differing)),
+        beyond=min(_LARGEST, sum(each.beyond for each in differing)),
+        dropped=min(_LARGEST, sum(each.dropped for each in found)),
         items=found[:most],
     )
 

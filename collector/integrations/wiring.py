@@ -13,6 +13,7 @@ from audit.rootkey import Random
 from audit.work import Work
 from collector.adapters.registry import ADAPTERS
 from collector.adapters.wire import Adapter
+from collector.checks.noted import Notes
 from collector.ingest import Ingest
 from collector.integrations.fetched import calling
 from collector.integrations.inferred import Finds, Inferred
@@ -66,6 +67,7 @@ def wired(
     ledger: Ledger, work: Work, clock: Clock, limits: Limits, metrics: Metrics, around: Around
 ) -> Wired:
     """Make the ways in."""
+    metrics.notes = Notes(work, clock, around.random(8).hex())
     quarantine = Quarantine(work, clock, limits)
     share = Share(limits)
     variety = Variety(around.counts, limits)

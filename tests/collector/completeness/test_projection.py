@@ -14,7 +14,7 @@ from audit.documents import Applied
 from audit.events import Event, event_of, micros
 from audit.settings import AuditSettings
 from audit.store import open_store
-from collector.completeness import followed
+from collector.completeness import followed, told
 from collector.completeness.followed import (
     PRODUCER,
     PRODUCERS,
@@ -157,3 +157,13 @@ def test_a_rebuild_gives_the_same_documents_and_fsck_finds_them_right(tmp_path: 
     said: list[str] = []
     found = fsck.run(audit, deep=True, earlier=(), report=said.append, projections=[Completeness()])
     assert found == fsck.OK, said
+
+
+def test_the_largest_numbers_of_many_producers_break_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(followed, "MOST_PRODUCERS", 2)
+    names = ["a", "b", "c", "d", "e"]
+    shelf = applied(*(logged(n, name) for name in names for n in (0, 2**63 - 1)))
+    assert known(shelf).forgotten == 3
+    assert told.gaps(shelf, "web").missing == 2**63 - 1

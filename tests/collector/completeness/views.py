@@ -1,5 +1,7 @@
 """Documents in memory, for projections without a store."""
 
+from collections.abc import Iterator
+
 
 class Shelf:
     """See `audit.documents.View`."""
@@ -35,3 +37,6 @@ class Shelf:
 
     def delete(self, kind: str, key: str) -> None:
         self.kept.pop((kind, key), None)
+
+    def each(self, kind: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        yield from self.list(kind, prefix, limit=1_000_000)

@@ -1,0 +1,1 @@
+"""Health of integrations: what is watched, what counts as trouble, and who is told."""

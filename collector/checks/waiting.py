@@ -1,0 +1,114 @@
+"""What processes that wait tell of themselves: files that are late, streams that are read.
+
+Decides what lies in the work table for it, and when a stream counts as standing still: nobody has
+said for `_ALIVE_US` that it reads it. Who stops on purpose takes its word back.
+
+    files-late     NAME             which partitions of these files are late, while any is
+    stream-read    NAME PROCESS     when this process last said that it reads the stream
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from audit.work import New
+
+LATE, READ = "files-late", "stream-read"
+_ALIVE_US: Final = 180_000_000
+_FORGOTTEN_US: Final = 7 * 86_400_000_000
+
+
+class Item(Protocol):
+    """What the work table gives back."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Works(Protocol):
+    """The part of the work table that is used here."""
+
+    def change(
+        self, put: Sequence[New] = (), remove: Sequence[tuple[str, str]] = ()
+    ) -> Sequence[bool]: ...
+    def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[Item]: ...
+
+
+class Late(msgspec.Struct, frozen=True):
+    """The partitions that should be there and are not."""
+
+    integration: str
+    partitions: tuple[str, ...]
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Who reads a stream says so."""
+
+    stream: str
+    integration: str
+    at_us: int
+
+
+_decode_late = msgspec.json.Decoder(Late).decode
+_decode_read = msgspec.json.Decoder(Read).decode
+
+
+def tell_late(work: Works, files: str, integration: str, partitions: Sequence[str]) -> None:
+    """Say which partitions are late, none included."""
+    body = msgspec.json.encode(Late(integration, tuple(partitions)))
+    work.change([New(LATE, files, body)] if partitions else [], [(LATE, files)])
+
+
+def tell_read(work: Works, process: str, streams: Sequence[tuple[str, str]], now_us: int) -> None:
+    """Say that this process reads these (stream, integration)."""
+    put = [
+        New(READ, f"{stream} {process}", msgspec.json.encode(Read(stream, integration, now_us)))
+        for stream, integration in streams
+    ]
+    work.change(put, [(READ, each.key) for each in put])
+
+
+def tell_left(work: Works, process: str, streams: Sequence[tuple[str, str]]) -> None:
+    """Take that back, for a process that stops on purpose."""
+    work.change((), [(READ, f"{stream} {process}") for stream, _ in streams])
+
+
+def late_files(work: Works) -> dict[str, list[str]]:
+    """Return the late partitions of each integration."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for item in _all(work, LATE):
+        late = _decode_late(item.body)
+        found[late.integration] += late.partitions
+    return found
+
+
+def still_streams(work: Works, now_us: int) -> dict[str, list[str]]:
+    """Return which streams of each integration nobody reads any more."""
+    newest: dict[str, Read] = {}
+    old: list[tuple[str, str]] = []
+    for item in _all(work, READ):
+        read = _decode_read(item.body)
+        if now_us - read.at_us > _FORGOTTEN_US:
+            old.append((READ, item.key))
+        elif read.stream not in newest or newest[read.stream].at_us < read.at_us:
+            newest[read.stream] = read
+    if old:
+        work.change((), old)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for read in newest.values():
+        if now_us - read.at_us > _ALIVE_US:
+            found[read.integration].append(f"nobody reads the stream {read.stream} any more")
+    return found
+
+
+def _all(work: Works, kind: str) -> Sequence[Item]:
+    found: list[Item] = []
+    after = ""
+    while page := work.list(kind, after):
+        found += page
+        after = page[-1].key
+    return found

@@ -161,9 +161,15 @@ class KafkaServer(Broker):
     name = "kafka"
     jars = Path(__file__).resolve().parent.parent / "var" / "brokers" / "kafka"
 
-    def __init__(self, folder: Path, port: int, controller_port: int) -> None:
+    def __init__(self, folder: Path, port: int, controller_port: int, closed_port: int) -> None:
         super().__init__(folder, port)
         self._controller_port = controller_port
+        self._closed_port = closed_port
+
+    @property
+    def closed(self) -> str:
+        """Where it wants the account `witness` with the password `secret`, SASL PLAIN."""
+        return f"127.0.0.1:{self._closed_port}"
 
     def command(self) -> list[str | Path]:
         if not (self.folder / "data").exists():
@@ -187,7 +193,16 @@ class KafkaServer(Broker):
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "listeners": (
-                f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
+                f"PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.closed},"
+                f"CONTROLLER://127.0.0.1:{self._controller_port}"
+            ),
+            "listener.security.protocol.map": ",".join(
+                ("PLAINTEXT:PLAINTEXT", "SASL_PLAINTEXT:SASL_PLAINTEXT", "CONTROLLER:PLAINTEXT")
+            ),
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
+                "org.apache.kafka.common.security.plain.PlainLoginModule required"
+                ' user_witness="secret";'
             ),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.folder / "data"),
@@ -233,7 +248,7 @@ def running(name: str, free_port: Callable[[], int]) -> Iterator[Broker]:
     broker: Broker
     match name:
         case "kafka":
-            broker = KafkaServer(folder, free_port(), free_port())
+            broker = KafkaServer(folder, free_port(), free_port(), free_port())
         case "rabbitmq":
             broker = RabbitServer(folder, free_port(), free_port(), free_port())
         case "nats":

@@ -41,7 +41,7 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
+class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
     """A `Source` over the topics of one cluster."""
 
     def __init__(self, where: Where, logger: logging.Logger) -> None:

@@ -15,10 +15,11 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 import modelwitness
 from audit.clock import system_clock
@@ -70,13 +71,14 @@ class Ledger:
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[int, "Consuming"], None]]:
-        """A function that waits until so many entries are committed."""
+        """A function that waits until so many entries have been committed since now."""
         with modelwitness.opened(self.data) as parts:
+            begun = parts.store.reader.size()
 
             def until(size: int, process: "Consuming") -> None:
                 def reached() -> bool:
                     process.require_running()
-                    return parts.store.reader.size() >= size
+                    return parts.store.reader.size() - begun >= size
 
                 wait_for(reached, f"{size} entries")
 
@@ -250,6 +252,34 @@ def shared(broker: Broker, folder: Path, **more: str) -> None:
     assert first.messages() + second.messages() >= 2_000
 
 
+def cloudevents(broker: Broker, folder: Path) -> None:
+    """Binary mode with values as they are, and a tombstone, through the real broker."""
+    wire, ledger, name = WIRES[broker.name](broker), Ledger(folder / "data"), "Zoë 50%25"
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": "c-1",
+        "ce_source": "/scoring",
+        "ce_type": "modelwitness.PredictionLogged.v1",
+        "ce_time": "2026-01-01T00:00:00Z",
+        "ce_note": name,
+        "content-type": "application/json",
+    }
+    data = json.dumps({"model": {"name": "m", "version": "1"}, "inputs": {}, "output": 1}).encode()
+    asyncio.run(wire.create("clouds"))
+    asyncio.run(wire.send("clouds", [Sent("k", None), Sent("k", data, attributes)]))
+    with consuming(folder, ledger.data, broker, "clouds", format="cloudevents") as process:
+        with ledger.watched() as until:
+            until(1, process)
+        settled(wire, "clouds")
+        assert process.stop() == 0, process.told()
+    [body] = ledger.bodies()
+    assert body["id"] == "c-1"
+    assert isinstance(body["cloudevent"], dict)
+    assert body["cloudevent"]["note"] == name
+    assert ledger.quarantined() == []
+    assert "1 without content" in process.told()
+
+
 def follows_what_is_in_force(broker: Broker, folder: Path) -> None:
     """`consume --declared` begins with what is applied, and ends with what is paused."""
     wire, ledger = WIRES[broker.name](broker), Ledger(folder / "data")
@@ -280,17 +310,14 @@ async def acknowledges(broker: Broker) -> None:
     wire, count = WIRES[broker.name](broker), 50
     await wire.create("acked")
     await wire.send("acked", events(count))
-    stream = Stream(
-        name="acked", broker=broker.name, address=broker.address, topics=("acked",),
-        group=GROUP, integration="scoring", format="predictions", session_seconds=2,
-    )  # fmt: skip
+    stream = stream_of(broker, "acked")
 
     async def fails(_: Sequence[Carried]) -> None:
         reached.set()
         raise Stopped
 
     reached = asyncio.Event()
-    async with _open(stream, fails):
+    async with source_of(stream, fails):
         await asyncio.wait_for(reached.wait(), WAIT_SECONDS)
     assert await wire.unsettled("acked", GROUP) == count
 
@@ -300,7 +327,7 @@ async def acknowledges(broker: Broker) -> None:
         open_inside.append(await wire.unsettled("acked", GROUP))
         places.extend(each.place for each in messages)
 
-    async with _open(stream, takes):
+    async with source_of(stream, takes):
         deadline = time.monotonic() + WAIT_SECONDS
         while len(set(places)) < count or await wire.unsettled("acked", GROUP):
             assert time.monotonic() < deadline, "not all of it came again"
@@ -310,11 +337,26 @@ async def acknowledges(broker: Broker) -> None:
         assert open_inside[0] == count
 
 
+def stream_of(broker: Broker, topic: str) -> Stream:
+    """A declaration for a source that is opened here."""
+    return Stream(
+        name=topic, broker=broker.name, address=broker.address, topics=(topic,), group=GROUP,
+        integration="scoring", format="predictions", session_seconds=2,
+    )  # fmt: skip
+
+
+async def nothing(_: Sequence[Carried]) -> None:
+    """Take a batch and do nothing with it."""
+
+
 @asynccontextmanager
-async def _open(stream: Stream, deliver: Deliver) -> AsyncIterator[None]:
+async def source_of(
+    stream: Stream, deliver: Deliver, environment: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[None]:
+    """An open source, outside any process of its own."""
     module, name = SOURCES[stream.broker]
     make: Callable[[Where, logging.Logger], Source] = getattr(import_module(module), name)
-    source = make(Where(stream, {}, "test", deliver), logging.getLogger("test"))
+    source = make(Where(stream, environment, "test", deliver), logging.getLogger("test"))
     await source.open()
     try:
         yield

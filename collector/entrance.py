@@ -90,8 +90,7 @@ class Entrance:
                 await waits
             principal = request.user
         permitted = self._permission(principal, address)
-        if sent is not None and self._metrics.notes is not None:
-            self._metrics.notes.sent(principal.integration or principal.actor, sent)
+        self._note(principal, sent)
         if accept is not None and accept != b"*/*":
             _require_acceptable(accept)
         body = await self._held.read(request.receive, length)
@@ -111,6 +110,11 @@ class Entrance:
             self._held.give_back(body)
         self._metrics.answered(address, len(body), time.perf_counter() - began)
         return Json(answer)
+
+    def _note(self, principal: Principal, sent: bytes | None) -> None:
+        """Note when the sender's clock says that it sent this."""
+        if sent is not None and self._metrics.notes is not None:
+            self._metrics.notes.sent(principal.integration or principal.actor, sent)
 
     def _remembered(self, authorization: bytes) -> Principal | None:
         """The principal, when it is known without a wait; what else it may be the guard decides."""

@@ -1,9 +1,8 @@
 """What processes that wait tell of themselves: files that are late, streams that are read.
 
-Decides what lies in the work table for it, and when a stream counts as standing still: nobody has
-said for `_ALIVE_US` that it reads it. Who stops on purpose takes its word back.
+Decides when a stream counts as standing still: nobody has said for `_ALIVE_US` that it reads it.
+Who stops on purpose takes its word back. What is late is decided in `collector.files.late`.
 
-    files-late     NAME             which partitions of these files are late, while any is
     stream-read    NAME PROCESS     when this process last said that it reads the stream
 """
 
@@ -13,20 +12,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from audit.work import New
+from audit.work import New, WorkItem
+from collector.files.late import listed
 
-LATE, READ = "files-late", "stream-read"
+READ = "stream-read"
 _ALIVE_US: Final = 180_000_000
 _FORGOTTEN_US: Final = 7 * 86_400_000_000
-
-
-class Item(Protocol):
-    """What the work table gives back."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
 
 
 class Works(Protocol):
@@ -35,14 +26,7 @@ class Works(Protocol):
     def change(
         self, put: Sequence[New] = (), remove: Sequence[tuple[str, str]] = ()
     ) -> Sequence[bool]: ...
-    def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[Item]: ...
-
-
-class Late(msgspec.Struct, frozen=True):
-    """The partitions that should be there and are not."""
-
-    integration: str
-    partitions: tuple[str, ...]
+    def list(self, kind: str, after: str = "", limit: int = 200) -> Sequence[WorkItem]: ...
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -53,14 +37,7 @@ class Read(msgspec.Struct, frozen=True):
     at_us: int
 
 
-_decode_late = msgspec.json.Decoder(Late).decode
 _decode_read = msgspec.json.Decoder(Read).decode
-
-
-def tell_late(work: Works, files: str, integration: str, partitions: Sequence[str]) -> None:
-    """Say which partitions are late, none included."""
-    body = msgspec.json.encode(Late(integration, tuple(partitions)))
-    work.change([New(LATE, files, body)] if partitions else [], [(LATE, files)])
 
 
 def tell_read(work: Works, process: str, streams: Sequence[tuple[str, str]], now_us: int) -> None:
@@ -80,9 +57,11 @@ def tell_left(work: Works, process: str, streams: Sequence[tuple[str, str]]) -> 
 def late_files(work: Works) -> dict[str, list[str]]:
     """Return the late partitions of each integration."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for item in _all(work, LATE):
-        late = _decode_late(item.body)
-        found[late.integration] += late.partitions
+    after = ""
+    while page := listed(work, after):
+        for each in page:
+            found[each.integration] += each.partitions
+        after = page[-1].name
     return found
 
 
@@ -105,8 +84,8 @@ def still_streams(work: Works, now_us: int) -> dict[str, list[str]]:
     return found
 
 
-def _all(work: Works, kind: str) -> Sequence[Item]:
-    found: list[Item] = []
+def _all(work: Works, kind: str) -> Sequence[WorkItem]:
+    found: list[WorkItem] = []
     after = ""
     while page := work.list(kind, after):
         found += page

@@ -11,6 +11,8 @@ from collector.checks import waiting
 from collector.checks.rounds import Rounds
 from collector.checks.troubles import TROUBLE, Troubles
 from collector.completeness.projection import Completeness
+from collector.files import late
+from collector.files.declaration import Expected, Files
 from drift.projection import Governance
 from tests.collector.checks.conftest import HOUR_US, MINUTE_US, Watch
 
@@ -179,10 +181,17 @@ def test_what_a_sender_lost_itself_is_trouble(watch: Watch) -> None:
 
 
 def test_late_files_are_trouble_until_they_come(watch: Watch) -> None:
-    waiting.tell_late(watch.store.work, "captures", "web", ["2026/01/31/09"])
+    expected = Expected(path="%Y/%m/%d/%H", every_us=HOUR_US, within_us=MINUTE_US)
+    files = Files(name="captures", integration="web", location="x", expected=expected)
+    late.look(watch.store.work, files, [], watch.clock())
+    watch.clock.now_us += 3 * HOUR_US
+    late.look(watch.store.work, files, ["2026/01/31/10/a.jsonl"], watch.clock())
     watch.pass_minutes()
     assert watch.standing() == ["late"]
-    waiting.tell_late(watch.store.work, "captures", "web", [])
+    assert watch.alerts()[0].reason == "files are late: 2026/01/31/11"
+    late.look(
+        watch.store.work, files, [f"2026/01/31/{n}/a.jsonl" for n in (10, 11, 12)], watch.clock()
+    )
     watch.pass_minutes()
     assert watch.standing() == []
 

@@ -3,7 +3,7 @@
 #   test     all tests (make services first, else those that need PostgreSQL or Chromium skip)
 #   check    format, lint, types, directions, migrations, README
 #   bench    measure (ONLY=ingest for one)      soak   the long tests
-#   services PostgreSQL and Chromium from Debian's packages
+#   services PostgreSQL, Chromium, brokers, Java and Maven from Debian's packages; Kafka by Maven
 #   lock     choose newer dependencies          clean  forget all that was built
 .DEFAULT_GOAL := run
 .PHONY: run test check bench soak services lock clean environment

@@ -35,6 +35,7 @@ from collector.held import Held
 from collector.integrations import doorway, standard
 from collector.integrations.door import Door
 from collector.integrations.fetched import Fetched
+from collector.integrations.refusals import Refusals
 from collector.integrations.secrets import Secrets
 from collector.integrations.standard import Standard
 from collector.integrations.unpaired import UnpairedMetric
@@ -67,6 +68,7 @@ def router(
     ways = wired(ledger, work, clock, limits, metrics, around)
     halves = UnpairedMetric(work, registry)
     held = Held(limits, metrics)
+    refusals = Refusals(access.refused, metrics)
     entrance = Entrance(ways.ingest.take, tokens, guard, held, metrics)
     door = Door(
         ways.intake.take,
@@ -75,7 +77,7 @@ def router(
         Secrets(around.environment, clock),
         tokens,
         Fetched(around.outgoing, clock),
-        access.refused,
+        refusals,
         held,
         metrics,
         clock,
@@ -85,7 +87,7 @@ def router(
         ways.registered,
         around.adapters,
         tokens,
-        access.refused,
+        refusals,
         held,
         metrics,
         clock,

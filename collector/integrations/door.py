@@ -1,15 +1,19 @@
 """From a request at /in/INTEGRATION to a message whose sender is known.
 
 Decides what a stranger learns: the same refusal for a name that nobody declared and for a wrong
-credential, and nothing from a probe. Decides when a body is read (not before a credential that
-needs none was good), which headers count as credentials and go no further, and that the address is
-the declared one with the query of the request. Hides ASGI.
+credential, and nothing from a probe; the words of an adapter are for senders that proved who they
+are. Decides when a body is read (not before a credential that needs none was good), which headers
+count as credentials and go no further, and that the address is the declared one with the query of
+the request. Hides ASGI.
+
+Two things still tell a declared name. Where the sender signs its body, the refusal comes after the
+body and not before it. While a secret or key cannot be had, 503 comes in the place of 401, because
+whoever calls may be the sender, and many drop what was answered 401.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,12 +23,13 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from audit.clock import Clock
-from audit.errors import AuditError, Busy
-from collector.adapters.wire import Adapter, Message, Reply, refusing
+from audit.errors import Busy
+from collector.adapters.wire import Adapter, Message, Reply
 from collector.errors import CollectorError, Unproved
 from collector.held import Held
 from collector.integrations.declaration import Declared
 from collector.integrations.proof import Fetches, KnowsTokens, Presented, Verifier, require
+from collector.integrations.refusals import Refusals, unproved
 from collector.integrations.registered import Registered
 from collector.integrations.secrets import Secrets
 from collector.integrations.verifiers import VERIFIERS
@@ -67,7 +72,7 @@ class Door:
         secrets: Secrets,
         tokens: KnowsTokens,
         fetched: Fetches,
-        stranger: Callable[[], None],
+        refusals: Refusals,
         held: Held,
         metrics: Metrics,
         clock: Clock,
@@ -78,7 +83,7 @@ class Door:
         self._secrets = secrets
         self._tokens = tokens
         self._fetched = fetched
-        self._stranger = stranger
+        self._refusals = refusals
         self._held = held
         self._metrics = metrics
         self._clock = clock
@@ -89,26 +94,33 @@ class Door:
         message = _message(request)
         declared, adapter = await self._known(name)
         if declared is None or adapter is None:
-            await self._count_stranger()
-            return Answered(refusing(message, 401, Unproved.title))
+            return Answered(await self._refusals.stranger(unproved(message), began))
         message = msgspec.structs.replace(
             message, url=_url(declared, message.url), received_us=self._clock()
         )
+        verifier = VERIFIERS[declared.credential.verify]
+        peer = request.client.host if request.client is not None else ""
+        body: bytes | None = None
         try:
-            reply, size = await self._admitted(request, message, declared, adapter, secret)
-        except Unproved as error:
-            await self._count_stranger()
-            self._metrics.refused(error.status)
-            return Answered(adapter.failing(message, error.status, error.title))
-        except Busy as error:
-            self._metrics.refused(adapter.unavailable)
-            reply = adapter.failing(message, adapter.unavailable, "Busy, try again")
-            retry = ("retry-after", str(error.retry_after))
-            return Answered(reply._replace(headers=(*reply.headers, retry)))
-        except CollectorError as error:
-            self._metrics.refused(error.status)
-            return Answered(adapter.failing(message, error.status, error.title))
-        self._metrics.answered(f"in:{adapter.name}", size, time.perf_counter() - began)
+            try:
+                if verifier.reads_body:
+                    body = await self._body(request)
+                    message = msgspec.structs.replace(message, body=body)
+                await self._prove(verifier, message, declared, secret, peer)
+            except Busy as error:
+                return Answered(self._refusals.undecided(message, error))
+            except CollectorError:  # also a body that cannot be read: it is no known sender's yet
+                return Answered(await self._refusals.stranger(unproved(message), began))
+            if body is None:
+                body = await self._body(request)
+                message = msgspec.structs.replace(message, body=body)
+            reply = await self._take(_without_credentials(message, declared), declared, adapter)
+        except (Busy, CollectorError) as error:
+            return Answered(self._refusals.known(message, adapter, error))
+        finally:
+            if body is not None:
+                self._held.give_back(body)
+        self._metrics.answered(f"in:{adapter.name}", len(body), time.perf_counter() - began)
         return Answered(reply)
 
     async def consent(
@@ -145,31 +157,11 @@ class Door:
             return None, None
         return found, self._adapters.get(found.adapter)
 
-    async def _admitted(
-        self,
-        request: Request[Any, Any, Any],
-        message: Message,
-        declared: Declared,
-        adapter: Adapter,
-        secret: str,
-    ) -> tuple[Reply, int]:
-        """The reply to a sender that proved who it is, and the length of its body."""
-        verifier = VERIFIERS[declared.credential.verify]
-        peer = request.client.host if request.client is not None else ""
-        if not verifier.reads_body:
-            await self._prove(verifier, message, declared, secret, peer)
+    async def _body(self, request: Request[Any, Any, Any]) -> bytes:
         length = request.headers.get("content-length")
-        body = await self._held.read(
+        return await self._held.read(
             request.receive, None if length is None else length.encode("latin-1")
         )
-        try:
-            message = msgspec.structs.replace(message, body=body)
-            if verifier.reads_body:
-                await self._prove(verifier, message, declared, secret, peer)
-            bare = _without_credentials(message, declared)
-            return await self._take(bare, declared, adapter), len(body)
-        finally:
-            self._held.give_back(body)
 
     async def _prove(
         self, verifier: Verifier, message: Message, declared: Declared, secret: str, peer: str
@@ -191,11 +183,6 @@ class Door:
             await asyncio.to_thread(require, verifier, presented)
         else:
             require(verifier, presented)
-
-    async def _count_stranger(self) -> None:
-        # Nothing is given away: a ledger that cannot take the count changes no answer.
-        with suppress(AuditError):
-            await asyncio.to_thread(self._stranger)
 
 
 def probed(method: str) -> ASGIResponse:

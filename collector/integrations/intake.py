@@ -25,6 +25,7 @@ from collector.ingest import Appends, Reason, reason_of
 from collector.integrations.declaration import Declared
 from collector.integrations.inferred import Inferred, is_inferred
 from collector.integrations.pairing import Offer, Pairing
+from collector.integrations.refusals import refusal
 from collector.integrations.unpacking import unpacked
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -33,7 +34,6 @@ from collector.share import Share
 
 _INLINE_BYTES: Final = 16 * 1024
 """Bodies up to this length are read on the event loop."""
-_REASONS: Final = 32
 _OFFERS: Final = 500
 """Halves that are settled at a time, at most."""
 _KEPT_STATUS: Final = frozenset({413, 415})
@@ -91,7 +91,7 @@ class Intake:
             await self.keep(message, declared, adapter, [error])
             self._count(declared, adapter, {"unreadable": 1})
             status = error.status if error.status in _KEPT_STATUS else adapter.unreadable
-            return adapter.failing(message, status, error.title)
+            return refusal(message, adapter, error, status)
         await self._settle(message, declared, adapter, adapted, keep=True)
         if adapted.fetch:
             await asyncio.to_thread(self._fetch, adapted.fetch)

@@ -13,7 +13,6 @@ import asyncio
 import time
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 
 from audit.clock import Clock
-from audit.errors import AuditError, Busy
+from audit.errors import Busy
 from audit.roles import Forbidden, Principal, Unauthenticated, require
 from audit.tokens import Tokens
 from collector.adapters.wire import Adapter, Message, Reply
@@ -31,6 +30,7 @@ from collector.held import Held
 from collector.integrations.declaration import Declared
 from collector.integrations.door import Answered
 from collector.integrations.doorway import Delivered
+from collector.integrations.refusals import Refusals
 from collector.integrations.registered import Registered
 from collector.metrics import Metrics
 
@@ -64,7 +64,7 @@ class Standard:
         registered: Registered,
         adapters: Mapping[str, Adapter],
         tokens: Tokens,
-        stranger: Callable[[], None],
+        refusals: Refusals,
         held: Held,
         metrics: Metrics,
         clock: Clock,
@@ -73,7 +73,7 @@ class Standard:
         self._registered = registered
         self._adapters = adapters
         self._tokens = tokens
-        self._stranger = stranger
+        self._refusals = refusals
         self._held = held
         self._metrics = metrics
         self._clock = clock
@@ -94,21 +94,12 @@ class Standard:
         try:
             reply, size = await self._admitted(request, message, adapter)
         except Unauthenticated:
-            # Nothing is given away: a ledger that cannot take the count changes no answer.
-            with suppress(AuditError):
-                await asyncio.to_thread(self._stranger)
-            reply = self._failing(message, adapter, 401, "The request carries no valid token")
-            return Answered(_with(reply, "www-authenticate", "Bearer"))
-        except Forbidden:
-            return Answered(self._failing(message, adapter, 403, "The token may not log events"))
-        except Busy as error:
-            reply = self._failing(message, adapter, adapter.unavailable, "Busy, try again")
-            return Answered(_with(reply, "retry-after", str(error.retry_after)))
-        except CollectorError as error:
-            reply = self._failing(message, adapter, error.status, f"{error}. {error.remedy}")
-            for name, value in error.headers.items():
-                reply = _with(reply, name, value)
-            return Answered(reply)
+            # The address is known to everybody, so the words of its standard give nothing away.
+            reply = adapter.failing(message, 401, "The request carries no valid token")
+            reply = reply._replace(headers=(*reply.headers, ("www-authenticate", "Bearer")))
+            return Answered(await self._refusals.stranger(reply, began))
+        except (Forbidden, Busy, CollectorError) as error:
+            return Answered(self._refusals.known(message, adapter, error))
         self._metrics.answered(f"in:{adapter.name}", size, time.perf_counter() - began)
         return Answered(reply)
 
@@ -138,10 +129,6 @@ class Standard:
         if known is None:
             known = await asyncio.to_thread(self._tokens.authenticate, text)
         return known
-
-    def _failing(self, message: Message, adapter: Adapter, status: int, title: str) -> Reply:
-        self._metrics.refused(status)
-        return adapter.failing(message, status, title)
 
 
 def routes(standard: Standard) -> list[HTTPRouteHandler]:
@@ -178,7 +165,3 @@ def _token(authorization: str) -> str:
     except ValueError:
         raise Unauthenticated("the request carries no token") from None
     return password or user
-
-
-def _with(reply: Reply, name: str, value: str) -> Reply:
-    return reply._replace(headers=(*reply.headers, (name, value)))

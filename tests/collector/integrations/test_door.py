@@ -224,14 +224,17 @@ def test_bodies_may_be_packed_once_and_not_without_end(crm: House, web: httpx.Cl
         content=gzip.compress(packed["gzip"]),
         headers={**HEADERS, "Content-Encoding": "gzip, gzip"},
     )
-    assert (twice.status_code, twice.text) == (415, "<no>Unsupported content encoding</no>")
+    assert twice.status_code == 415
+    assert twice.text.startswith("<no>Unsupported content encoding: ")
+    assert twice.headers["accept-encoding"] == "gzip"
     for encoding, bomb in (
         ("gzip", gzip.compress(bytes(64 * 1024 * 1024))),
         ("deflate", zlib.compress(bytes(64 * 1024 * 1024))),
     ):
         headers = {**HEADERS, "Content-Encoding": encoding}
         answer = web.post("/in/crm", content=bomb, headers=headers)
-        assert (answer.status_code, answer.text) == (413, "<no>Too large</no>")
+        assert answer.status_code == 413
+        assert answer.text.startswith("<no>Too large: ")
     cut = web.post(
         "/in/crm", content=packed["gzip"][:-9], headers={**HEADERS, "Content-Encoding": "gzip"}
     )
@@ -240,4 +243,6 @@ def test_bodies_may_be_packed_once_and_not_without_end(crm: House, web: httpx.Cl
 
 def test_what_is_too_large_is_refused_in_the_sender_s_words(web: httpx.Client) -> None:
     answer = web.post("/in/crm", content=bytes(9 * 1024 * 1024), headers=HEADERS)
-    assert (answer.status_code, answer.text) == (413, "<no>Too large</no>")
+    assert answer.status_code == 413
+    assert answer.text.startswith("<no>Too large: ")
+    assert "Send fewer items" in answer.text

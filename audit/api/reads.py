@@ -25,7 +25,7 @@ from audit.schema import NAME_PATTERN
 from audit.store import Store
 from audit.tokens import Tokens
 
-SEARCH, RECEIPTS = "search_metadata", "read_receipts"
+SEARCH = "search_metadata"
 LARGEST = 2**63 - 1
 OPEN: list[dict[str, list[str]]] = [{}]
 """Security of a route that needs no token, as OpenAPI writes it."""
@@ -90,9 +90,8 @@ class Reads:
     def known_to(self, principal: Principal) -> str | None:
         """Whose counts and health the principal may know: of all (None), of one integration, or a
         sender of its own. Raises `Forbidden`, which is recorded."""
-        if roles.decide(principal, SEARCH) == "deny" and (
-            roles.decide(principal, RECEIPTS, "own") == "allow"
-        ):
+        sends = roles.decide(principal, "append") == "allow"
+        if sends and roles.decide(principal, SEARCH) == "deny":
             return principal.integration or principal.actor
         return self.sight(principal).integration
 

@@ -20,6 +20,7 @@ from audit.overview import GROUPS, Facts, Overview, Verified
 from audit.problems import documented
 from audit.rollups import MINUTE_US
 from audit.schema import NAME_PATTERN
+from audit.wellbeing import UNSEEN, Health, healths
 
 _WHOLE = 2**62  # a step longer than any range: one row for each group
 
@@ -63,7 +64,11 @@ class Models(msgspec.Struct, frozen=True):
 
 
 class IntegrationRow(msgspec.Struct, frozen=True):
-    """One integration: its events ever, failed predictions among them, and of the last minute."""
+    """One integration: its events ever, failed predictions among them, and of the last minute.
+
+    `declared`: the operator applied a declaration of it, which names an `adapter` unless it sends
+    our own format. `health` is what the scheduler found last.
+    """
 
     name: str
     first: str | None
@@ -72,6 +77,11 @@ class IntegrationRow(msgspec.Struct, frozen=True):
     errors: int
     last_minute: int
     owner: str | None = None
+    declared: bool = False
+    adapter: str | None = None
+    cadence: str | None = None
+    region: str | None = None
+    health: Health = Health()
 
 
 class Integrations(msgspec.Struct, frozen=True):
@@ -100,13 +110,13 @@ def routes(reads: Reads) -> Sequence[HTTPRouteHandler]:
         "/v1/integrations",
         sync_to_thread=True,
         responses=documented(),
-        summary="Integrations and how much they log",
+        summary="Integrations, how much they log and how they are",
         tags=["registry"],
     )
     def integrations(request: Asked) -> Integrations:
-        """Every integration that logged or was declared."""
-        reads.everything(request.user)
-        return Integrations(_integrations(reads))
+        """Every integration that logged or was declared; a sender sees its own."""
+        own = reads.known_to(request.user)
+        return Integrations([each for each in _integrations(reads) if own in {None, each.name}])
 
     @get(
         "/v1/lineage",
@@ -204,9 +214,11 @@ def _integrations(reads: Reads) -> list[IntegrationRow]:
     now = reads.clock()
     recent = reads.store.counts.rollups(now - MINUTE_US, now, by=["integration"], step_us=_WHOLE)
     last_minute = {row.keys[0]: row.count for row in recent}
+    health = healths(reads.store.work, now)
     items = []
-    for name in sorted(groups.keys() | declared.keys()):
-        rows = groups.get(name, [])
+    for name in sorted(groups.keys() | declared.keys() | health.keys()):
+        rows, told = groups.get(name, []), declared.get(name)
+        declaration = (told.declaration if told else None) or {}
         items.append(
             IntegrationRow(
                 name,
@@ -215,7 +227,12 @@ def _integrations(reads: Reads) -> list[IntegrationRow]:
                 sum(row.count for row in rows),
                 sum(row.count for row in rows if row.status == "error"),
                 last_minute.get(name, 0),
-                declared[name].owner if name in declared else None,
+                told.owner if told else None,
+                bool(declaration),
+                declaration.get("adapter"),
+                told.cadence if told else None,
+                told.region if told else None,
+                health.get(name, UNSEEN),
             )
         )
     return items

@@ -3,20 +3,25 @@
 Decides when a stream counts as standing still: nobody has said for `_ALIVE_US` that it reads it.
 Who stops on purpose takes its word back. What is late is decided in `collector.files.late`.
 
-    stream-read    NAME PROCESS     when this process last said that it reads the stream
+    stream-read    PLACE PROCESS    when this process last said that it reads the place
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
 
+from audit.clock import Clock
+from audit.errors import Busy
 from audit.work import New, WorkItem
 from collector.files.late import listed
 
 READ = "stream-read"
 _ALIVE_US: Final = 180_000_000
+_BEAT_SECONDS: Final = 45.0
 _FORGOTTEN_US: Final = 7 * 86_400_000_000
 
 
@@ -30,9 +35,9 @@ class Works(Protocol):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Who reads a stream says so."""
+    """Who reads a stream or watches files says so; `place` names them, with what they are."""
 
-    stream: str
+    place: str
     integration: str
     at_us: int
 
@@ -40,18 +45,32 @@ class Read(msgspec.Struct, frozen=True):
 _decode_read = msgspec.json.Decoder(Read).decode
 
 
-def tell_read(work: Works, process: str, streams: Sequence[tuple[str, str]], now_us: int) -> None:
-    """Say that this process reads these (stream, integration)."""
+def tell_read(work: Works, process: str, places: Sequence[tuple[str, str]], now_us: int) -> None:
+    """Say that this process reads these (place, integration)."""
     put = [
-        New(READ, f"{stream} {process}", msgspec.json.encode(Read(stream, integration, now_us)))
-        for stream, integration in streams
+        New(READ, f"{place} {process}", msgspec.json.encode(Read(place, integration, now_us)))
+        for place, integration in places
     ]
     work.change(put, [(READ, each.key) for each in put])
 
 
-def tell_left(work: Works, process: str, streams: Sequence[tuple[str, str]]) -> None:
+def tell_left(work: Works, process: str, places: Sequence[tuple[str, str]]) -> None:
     """Take that back, for a process that stops on purpose."""
-    work.change((), [(READ, f"{stream} {process}") for stream, _ in streams])
+    work.change((), [(READ, f"{place} {process}") for place, _ in places])
+
+
+async def keep_telling(
+    work: Works, process: str, places: Sequence[tuple[str, str]], clock: Clock
+) -> None:
+    """Say so again and again, until cancelled: then take it back."""
+    try:
+        while places:
+            with suppress(Busy):  # the database is away: nothing is read either
+                await asyncio.to_thread(tell_read, work, process, places, clock())
+            await asyncio.sleep(_BEAT_SECONDS)
+    finally:
+        with suppress(Busy):
+            await asyncio.shield(asyncio.to_thread(tell_left, work, process, places))
 
 
 def late_files(work: Works) -> dict[str, list[str]]:
@@ -73,14 +92,14 @@ def still_streams(work: Works, now_us: int) -> dict[str, list[str]]:
         read = _decode_read(item.body)
         if now_us - read.at_us > _FORGOTTEN_US:
             old.append((READ, item.key))
-        elif read.stream not in newest or newest[read.stream].at_us < read.at_us:
-            newest[read.stream] = read
+        elif read.place not in newest or newest[read.place].at_us < read.at_us:
+            newest[read.place] = read
     if old:
         work.change((), old)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for read in newest.values():
         if now_us - read.at_us > _ALIVE_US:
-            found[read.integration].append(f"nobody reads the stream {read.stream} any more")
+            found[read.integration].append(f"nobody reads {read.place} any more")
     return found
 
 

@@ -1,10 +1,13 @@
 """Counts, latency, registry and overview over HTTP, from a real store's rollups."""
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.audit.reading import RANGE, Site, prediction
+from audit.events import SYSTEM, event_of, rfc3339
+from audit.work import New
+from tests.audit.reading import MINUTE, RANGE, Site, prediction
 
 DAY = {"from": "2013-01-01T00:00:00Z", "to": "2013-01-02T00:00:00Z"}
 LINEAGE = {"training_run": "run-7", "datasets": [{"name": "loans", "digest": "sha256:1"}]}
@@ -131,6 +134,48 @@ def test_integrations_tell_what_they_logged(site: Site) -> None:
     assert (rows["batch"]["events"], rows["batch"]["errors"]) == (1, 1)
     assert rows["web"]["owner"] == "ann"
     assert rows["web"]["last"] == "2013-01-01T00:35:40Z"
+
+
+def health(site: Site, *, ago_us: int = 0, **fields: Any) -> None:
+    at = rfc3339(site.clock() - ago_us)
+    body = json.dumps({"as_of": at, "state": "bad", "reasons": ["too few"], **fields}).encode()
+    site.store.work.change([New("integration-health", "web", body)])
+
+
+def test_an_integration_is_told_with_its_declaration_and_its_health(site: Site) -> None:
+    fill(site)
+    declared = {
+        "id": "d",
+        "time": RANGE["from"],
+        "name": "shop",
+        "owner": "ann",
+        "cadence": "1h",
+        "declaration": {"name": "shop", "adapter": "hubspot"},
+    }
+    site.ledger.append([event_of("IntegrationDeclared", SYSTEM, declared)])
+    health(site, events_hour=7, missing=2)
+    rows = {row["name"]: row for row in items(site, "/v1/integrations")}
+    shop, web = rows["shop"], rows["web"]
+    assert (shop["declared"], shop["adapter"], shop["cadence"]) == (True, "hubspot", "1h")
+    assert (shop["health"]["state"], shop["events"], shop["last"]) == ("unknown", 0, None)
+    assert (web["declared"], web["health"]["state"]) == (False, "bad")
+    assert (web["health"]["events_hour"], web["health"]["missing"]) == (7, 2)
+
+
+def test_health_that_was_found_long_ago_is_unknown(site: Site) -> None:
+    health(site, ago_us=6 * MINUTE)
+    [web] = items(site, "/v1/integrations")
+    assert web["health"]["state"] == "unknown"
+    assert "schedule running?" in web["health"]["reasons"][0]
+
+
+def test_a_sender_sees_its_own_integration_only(site: Site) -> None:
+    fill(site)
+    answer = site.client.get(
+        "/v1/integrations", headers=site.bearer("integration", integration="web")
+    )
+    assert [each["name"] for each in answer.json()["items"]] == ["web"]
+    assert site.get("/v1/integrations", "keys").status_code == 403
 
 
 def test_lineage_is_found_by_model_and_unknown_ones_are_not_found(site: Site) -> None:

@@ -198,7 +198,7 @@ def test_late_files_are_trouble_until_they_come(watch: Watch) -> None:
 
 def test_a_stream_that_nobody_reads_any_more_is_trouble_unless_it_was_left(watch: Watch) -> None:
     work = watch.store.work
-    streams = [("orders", "web"), ("returns", "shop")]
+    streams = [("stream orders", "web"), ("files returns", "shop")]
     for process in ("a", "b"):
         waiting.tell_read(work, process, streams, watch.clock())
     waiting.tell_left(work, "a", streams)
@@ -208,6 +208,7 @@ def test_a_stream_that_nobody_reads_any_more_is_trouble_unless_it_was_left(watch
     watch.pass_minutes()
     [alert] = watch.alerts()
     assert (alert.kind, alert.integration) == ("still", "web")
+    assert alert.reason == "nobody reads stream orders any more"
     waiting.tell_read(work, "c", streams[:1], watch.clock())
     watch.pass_minutes()
     assert watch.standing() == []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from audit.clock import system_clock
 from audit.errors import BadDeclaration, Busy
 from audit.options import Parts
+from collector.checks.waiting import keep_telling
 from collector.files.counts import FileCounts
 from collector.files.declaration import Files
 from collector.sources import Documented
@@ -90,6 +91,12 @@ async def consume(parts: Parts, given: Wanted | None, counted: Counted, tell: Te
         ending = asyncio.Event()
         beside = [asyncio.create_task(_passed_on(stopping, ending))]
         beside.append(asyncio.create_task(_tell_counts(counted, tell)))
+        places = [
+            *((f"stream {each.name}", each.integration) for each in wanted.streams),
+            *((f"files {each.name}", each.integration) for each in wanted.files),
+        ]
+        telling = keep_telling(parts.store.work, name, places, system_clock)
+        beside.append(asyncio.create_task(telling))
         if given is None:
             beside.append(asyncio.create_task(_changed(parts, wanted, ending)))
         try:

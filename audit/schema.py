@@ -199,9 +199,7 @@ class Observed(Struct, frozen=True, omit_defaults=True):
     references: References = {}
 
 
-Counted = Literal[
-    "PredictionLogged", "OutcomeObserved", "OversightRecorded", "ExplanationAttached"
-]
+Counted = Literal["PredictionLogged", "OutcomeObserved", "OversightRecorded", "ExplanationAttached"]
 """The types of events that a producer counts."""
 
 

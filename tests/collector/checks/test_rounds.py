@@ -1,5 +1,6 @@
 """Rounds raise what is wrong with an integration to its owner, and resolve it when it is over."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,21 @@ def test_a_store_with_health_passes_a_deep_check(watch: Watch, tmp_path: Path) -
     audit = AuditSettings(data=tmp_path)
     found = fsck.run(audit, deep=True, earlier=(), report=said.append, projections=projections)
     assert found == fsck.OK, said
+
+
+def test_a_consumer_says_that_it_reads_until_it_is_stopped(watch: Watch) -> None:
+    work = watch.store.work
+    told: list[int] = []
+
+    async def consume() -> None:
+        places = [("stream orders", "web"), ("files captures", "web")]
+        telling = asyncio.create_task(waiting.keep_telling(work, "a", places, watch.clock))
+        while len(work.list(waiting.READ)) < 2:
+            await asyncio.sleep(0.01)
+        told.append(len(work.list(waiting.READ)))
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(consume(), 20))
+    assert told == [2]
+    assert work.list(waiting.READ) == []

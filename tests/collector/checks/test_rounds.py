@@ -1,6 +1,7 @@
 """Rounds raise what is wrong with an integration to its owner, and resolve it when it is over."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -275,11 +276,14 @@ def test_a_consumer_says_that_it_reads_until_it_is_stopped(watch: Watch) -> None
     work = watch.store.work
     told: list[int] = []
 
+    def until_told() -> None:
+        while len(work.list(waiting.READ)) < 2:
+            threading.Event().wait(0.01)
+
     async def consume() -> None:
         places = [("stream orders", "web"), ("files captures", "web")]
         telling = asyncio.create_task(waiting.keep_telling(work, "a", places, watch.clock))
-        while len(work.list(waiting.READ)) < 2:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until_told)
         told.append(len(work.list(waiting.READ)))
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)

@@ -233,11 +233,12 @@ def schedule(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    limits = Limits()
     with opened(data, database) as parts, ExitStack() as stack:
         if anchor_to is not None:
             keep = partial(anchor.keep, parts.store, anchor_to, anchor_every, typer.echo, stop)
             stack.enter_context(aside("anchor", stop, keep))
-        stack.enter_context(aside("halves", stop, partial(expire_halves, parts, stop)))
+        stack.enter_context(aside("halves", stop, partial(expire_halves, parts, limits, stop)))
         settings = DriftSettings.of()
         tell = _teller("schedule", quiet)
         tell(f"every {settings.tick:g} s, {store_told(AuditSettings.of(data, database))}")
@@ -245,7 +246,7 @@ def schedule(
             expire,
             parts.store.work,
             parts.store.ledger,
-            Limits(),
+            limits,
             holder=f"expiry {os.getpid()}",
             clock=system_clock,
         )

@@ -182,15 +182,14 @@ async def _tell_counts(counted: Counted, tell: Tell) -> None:
 def _taker(ways: "Wired", ending: asyncio.Event, tell: Tell) -> "Callable[[Stream], Taker]":
     """Return what tells who takes the batches of a stream."""
     from collector.delivery import CLOUDEVENTS, NATIVE
-    from collector.limits import Limits
     from collector.streams.by_adapter import ByAdapter
     from collector.streams.native import Native
     from collector.streams.taking import Patience
 
-    limits, patience = Limits(), Patience(ending, tell)
-    native = Native(ways.varied, ways.quarantine, limits, patience)
+    patience = Patience(ending, tell)
+    native = Native(ways.varied, ways.quarantine, ways.limits, patience)
     by_adapter = ByAdapter(
-        ways.intake, ways.registered.get, ways.adapters, limits, system_clock, patience
+        ways.intake, ways.registered.get, ways.adapters, ways.limits, system_clock, patience
     )
     own = {*NATIVE, CLOUDEVENTS}
     return lambda stream: native if stream.format in own else by_adapter

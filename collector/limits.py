@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 
 
 class Limits(BaseSettings):
-    """Frozen; read once in the composition root and passed as a value."""
+    """Frozen; read once where a process is wired, or a command begins, and passed as a value."""
 
     model_config = SettingsConfigDict(
         env_prefix="MODELWITNESS_INGEST_", frozen=True, extra="ignore"

@@ -36,16 +36,18 @@ def around_of(parts: Parts) -> Around:
     )
 
 
-def ways_in(parts: Parts) -> Wired:
-    """Return the ways in of a process that serves no requests."""
+def ways_in(parts: Parts, limits: Limits | None = None) -> Wired:
+    """Return the ways in of a process that serves no requests; its limits, unless given, are read
+    here and stand in the result."""
     metrics = Metrics(CollectorRegistry(), lambda: 0)  # no door, no strangers
     store = parts.store
-    return wired(store.ledger, store.work, system_clock, Limits(), metrics, around_of(parts))
+    limits = limits or Limits()
+    return wired(store.ledger, store.work, system_clock, limits, metrics, around_of(parts))
 
 
-def expire_halves(parts: Parts, stop: threading.Event) -> None:
+def expire_halves(parts: Parts, limits: Limits, stop: threading.Event) -> None:
     """Log predictions whose other half did not come, every second until `stop` is set."""
-    ways = ways_in(parts)
+    ways = ways_in(parts, limits)
     who = parts.store.random(8).hex()
     while not stop.is_set():
         with suppress(AuditError):  # the database is away: the next round may find it

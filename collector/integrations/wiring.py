@@ -57,6 +57,7 @@ class Wired(NamedTuple):
     registered: Registered
     replay: Replay
     adapters: Mapping[str, Adapter]
+    limits: Limits
 
     def expire(self, who: str) -> int:
         """End the wait of halves that are due; returns how many were looked at. It blocks."""
@@ -79,4 +80,6 @@ def wired(
     inferred = None if around.reader is None else Inferred(around.reader)
     intake = Intake(varied, quarantine, pairing, fetch, limits, metrics, share, inferred)
     replay = Replay(ingest, intake, pairing, registered, around.adapters)
-    return Wired(quarantine, ingest, varied, intake, pairing, registered, replay, around.adapters)
+    return Wired(
+        quarantine, ingest, varied, intake, pairing, registered, replay, around.adapters, limits
+    )

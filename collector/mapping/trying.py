@@ -42,14 +42,13 @@ def tried(text: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> Tr
     )
     kind = kind_of(text, ["mapping", "integration"])
     try:
+        message = replace(message, unpacked=unpacked(message, Limits()))
         if kind == "mapping":
             section = Section(load(text), "", "kind", "name", "about", "unreadable", *KEYS)
             known = {key: each for key, each in section.items() if key in KEYS}
             mapping = mapping_of(known, section.text("name", "mapping") or "", "")
-            message = replace(message, unpacked=unpacked(message, Limits()))
             return _told(mapping.read(message, NAMED))
         declared = parse(text, ADAPTERS, VERIFIERS)
-        message = replace(message, unpacked=unpacked(message, Limits()))
         return _told(ADAPTERS[declared.adapter].read(message, declared))
     except CollectorError as error:
         return Tried([_refusal(error)], whole=False)

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
+from dashboard.connected import Health
+
 Item = TypeVar("Item")
 
 
@@ -57,12 +59,20 @@ class ModelSeen(Struct, frozen=True):
 
 
 class IntegrationSeen(Struct, frozen=True):
+    """One integration; `declared` by the operator, with an adapter unless it sends our format."""
+
     name: str
     first: str | None = None
     last: str | None = None
     events: int = 0
     errors: int = 0
     last_minute: int | None = None
+    owner: str | None = None
+    declared: bool = False
+    adapter: str | None = None
+    cadence: str | None = None
+    region: str | None = None
+    health: Health = Health()
 
 
 class ModelState(Struct, frozen=True):

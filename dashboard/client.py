@@ -9,11 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from dashboard import answers, judged
+from dashboard import answers, connected, judged
 from dashboard.errors import Denied, Garbled, Missing, Refused, SignedOut, Unreachable
 
 TIMEOUT: Final = httpx.Timeout(10.0, connect=2.0)
@@ -51,6 +52,26 @@ class Api:
 
     def integrations(self) -> answers.Listing[answers.IntegrationSeen]:
         return self._get("/v1/integrations", answers.Listing[answers.IntegrationSeen])
+
+    def gaps(self, integration: str) -> connected.Gaps:
+        """Which numbers of its producers are missing."""
+        return self._get(f"/v1/integrations/{quote(integration, safe='')}/gaps", connected.Gaps)
+
+    def counts(self, integration: str) -> connected.Counts:
+        """What its producers reported beside what is there."""
+        return self._get(f"/v1/integrations/{quote(integration, safe='')}/counts", connected.Counts)
+
+    def quarantine(self) -> answers.Listing[connected.Kept]:
+        """The oldest of what was refused and is kept."""
+        return self._get("/v1/quarantine", answers.Listing[connected.Kept], {"limit": 200})
+
+    def replay(self, id: str) -> connected.Replayed:
+        """Take what was refused once more; what is accepted leaves quarantine."""
+        return self._post(f"/v1/quarantine/{id}/replay", connected.Replayed, {})
+
+    def discard(self, id: str, reason: str) -> None:
+        """Give up what was refused, with the person's reason."""
+        self._ask("POST", f"/v1/quarantine/{id}/discard", body={"reason": reason})
 
     # counts and times
 

@@ -78,10 +78,14 @@ class Frame:
     def model_names(self) -> list[str]:
         return [model.name for model in self.models]
 
+    def empty_ever(self) -> None:
+        """What a page shows before anything was logged."""
+        states.no_data_ever(self.address, wording.rfc3339(self.now))
+
     def empty(self) -> None:
         """The right one of the three kinds of empty, for a page that got nothing."""
         if not self.models:
-            states.no_data_ever(self.address, wording.rfc3339(self.now))
+            self.empty_ever()
             return
         filters = {name: value for name, value in self.filters.items() if value}
         elsewhere = states.asked("Overview", lambda: self.api.overview(self.span.query))

@@ -101,6 +101,7 @@ class Alert(Struct, frozen=True):
     index: int | None = None
     reason: str = ""
     owner: str = ""
+    integration: str = ""
     case: str = ""
     columns: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()

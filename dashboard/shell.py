@@ -22,6 +22,7 @@ from dashboard.views import (
     cases_page,
     decision_page,
     drift_page,
+    integrations_page,
     latency_page,
     lineage_page,
     overview_page,
@@ -51,6 +52,13 @@ class View:
 
 VIEWS: Final = (
     View("overview", "Overview", "Is anything wrong now?", overview_page.render),
+    View(
+        "integrations",
+        "Integrations",
+        "Who logs, and is anything missing?",
+        integrations_page.render,
+        lists_models=False,
+    ),
     View("drift", "Drift", "Which columns moved, and does it matter?", drift_page.render),
     View(
         "latency",

@@ -22,7 +22,7 @@ def show(frame: Frame, alerts: list[Alert]) -> None:
     fields = (
         Field("State"),
         Field("Kind"),
-        Field("Model"),
+        Field("Model or integration"),
         Field("Version"),
         Field("Why"),
         Field("Raised (UTC)"),
@@ -34,8 +34,10 @@ def show(frame: Frame, alerts: list[Alert]) -> None:
         (
             looks.badge(alert.state),
             looks.badge(alert.kind),
-            alert.model,
-            alert.version,
+            looks.link("integrations", alert.integration, integration=alert.integration)
+            if alert.integration
+            else alert.model,
+            wording.ABSENT if alert.integration else alert.version,
             looks.wrapped(alert.reason or ", ".join(alert.columns)),
             wording.moment(alert.raised),
             alert.owner or wording.ABSENT,
@@ -55,8 +57,7 @@ def _acknowledge(frame: Frame, raised: list[Alert]) -> None:
     if not raised or may not in MAY_DECIDE:
         return
     names = {
-        f"{alert.kind} · {alert.model} {alert.version} · {wording.day(alert.raised)}": alert
-        for alert in raised
+        f"{alert.kind} · {_about(alert)} · {wording.day(alert.raised)}": alert for alert in raised
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         wanted = st.selectbox("Alert", list(names), key="alert", width=340)
@@ -64,9 +65,13 @@ def _acknowledge(frame: Frame, raised: list[Alert]) -> None:
             _ask_acknowledge(frame, names[wanted])
 
 
+def _about(alert: Alert) -> str:
+    return alert.integration or f"{alert.model} {alert.version}"
+
+
 @st.dialog("Acknowledge alert")
 def _ask_acknowledge(frame: Frame, alert: Alert) -> None:
-    st.html(looks.notice("raised", f"{alert.model} {alert.version}: {alert.kind}", alert.reason))
+    st.html(looks.notice("raised", f"{_about(alert)}: {alert.kind}", alert.reason))
     label = "Acknowledge alert"
     reason = reason_of(frame, label, "What you will do about it")
     if reason is not None:

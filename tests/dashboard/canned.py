@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from tests.dashboard import canned_integrations
+
 Reply = tuple[int, Any]
 Query = dict[str, str]
 
@@ -110,6 +112,11 @@ def integrations(_: Query) -> Reply:
                 "last": rfc3339(month(13)),
                 "events": n,
                 "errors": bad,
+                "owner": "flights-ops",
+                "declared": name != "gate-jfk",
+                "adapter": None if name == "gate-jfk" else "hubspot",
+                "cadence": "1h",
+                "health": canned_integrations.HEALTH[name],
             }
             for name, n, bad in (
                 ("gate-jfk", 111_279, 214),

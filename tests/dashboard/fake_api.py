@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.dashboard import canned, canned_decision, canned_drift
+from tests.dashboard import canned, canned_decision, canned_drift, canned_integrations
 from tests.dashboard.canned import CODE, TOKEN, Query, Reply, problem
 
 REPORT = """<!doctype html><title>Report</title><body style="font:16px system-ui;padding:1rem">
@@ -50,6 +50,10 @@ class FakeApi:
         self.answers["trace"] = lambda query: canned_decision.trace(int(query["index"]))
         self.answers["ticket"] = self._ticket
         self.answers["act"] = lambda _: (200, {})
+        self.answers["gaps"] = canned_integrations.gaps
+        self.answers["counts"] = canned_integrations.counts
+        self.answers["replay"] = lambda _: (200, {"accepted": 12, "duplicates": 0, "rejected": []})
+        self.answers["/v1/quarantine"] = canned_integrations.quarantine
         self.asked: list[tuple[str, str, Query, str]] = []
         self.codes = {CODE}
         self._tickets: set[str] = set()
@@ -100,7 +104,7 @@ class FakeApi:
 
     def _answer(self, path: str, query: Query) -> Reply:
         parts = path.strip("/").split("/")
-        name = "act" if parts[-1] in {"approve", "reject", "acknowledge"} else parts[-1]
+        name = "act" if parts[-1] in {"approve", "reject", "acknowledge", "discard"} else parts[-1]
         answer = self.answers.get(path) or self.answers.get(name)
         if answer is None:
             return problem(404, "Not found", "there is no such route or item")

@@ -14,7 +14,7 @@ from tests.dashboard.fake_api import FakeApi
 Open = Callable[..., AppTest]
 Said = Callable[[AppTest], str]
 
-PAGES = ("overview", "drift", "latency", "decision", "lineage", "cases")
+PAGES = ("overview", "integrations", "drift", "latency", "decision", "lineage", "cases")
 # What a page shows when all is well, and the route that it cannot do without.
 MAIN = {
     "overview": ("Predictions", "/v1/overview"),
@@ -22,6 +22,7 @@ MAIN = {
     "latency": ("Error budget left", "/v1/latency"),
     "lineage": ("late-arrival 1", "/v1/lineage"),
     "cases": ("Retraining cases", "/v1/cases"),
+    "integrations": ("Integrations by state", "/v1/integrations"),
 }
 
 
@@ -31,6 +32,7 @@ def no_models(api: FakeApi) -> None:
     api.answers["/v1/overview"] = lambda _: (200, {"predictions": 0, "models": []})
     api.answers["/v1/alerts"] = lambda _: (200, {"items": []})
     api.answers["/v1/cases"] = lambda _: (200, {"items": []})
+    api.answers["/v1/integrations"] = lambda _: (200, {"items": []})
 
 
 @pytest.mark.parametrize("name", MAIN)

@@ -81,7 +81,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
 _decode_run = msgspec.json.Decoder(Run).decode
 
 
-class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
+class DeclaredDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     """An integration as its newest IntegrationDeclared tells it.
 
     `declaration` is how it sends and proves who it is, as the operator last applied it, and
@@ -98,7 +98,7 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: str | None = None
 
 
-_decode_declared = msgspec.json.Decoder(Declared).decode
+_decode_declared = msgspec.json.Decoder(DeclaredDocument).decode
 
 
 class Look(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -237,7 +237,7 @@ def _declared(each: Applied, body: dict[str, Any], view: View) -> None:
         before = None if stored is None else _decode_declared(stored)
         declaration = None if before is None else before.declaration
         revision = None if before is None else before.revision
-    found = Declared(
+    found = DeclaredDocument(
         name=name,
         index=each.index,
         time=body["time"],

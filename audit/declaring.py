@@ -6,23 +6,15 @@ Decides how a declaration comes in and what is told of it; what it means, each p
 import getpass
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from audit.declared import kind_of, read
 from audit.options import DATA, Data, Database, Open, Parts
+from audit.revision import Change
 
-
-class Declared(NamedTuple):
-    """What is in force under a name, and whether it was not before."""
-
-    name: str
-    revision: str
-    changed: bool
-
-
-Put = Callable[[Parts, str, str], Declared]
+Put = Callable[[Parts, str, str], Change]
 """Puts a text in force, as applied by an author; raises `BadDeclaration`."""
 
 

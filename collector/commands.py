@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from audit.clock import system_clock
-from audit.declaring import Declared, Put
+from audit.declaring import Put
 from audit.options import DATA, Data, Database, Open, Parts
+from audit.revision import Change
 from collector import disposal
 from collector.lineage import commands as lineage
 from collector.quarantine import Quarantine
@@ -22,29 +23,26 @@ def add_to(app: typer.Typer, opened: Open) -> None:
     app.add_typer(lineage.commands(opened), name="lineage")
 
 
-def put_integration(parts: Parts, text: str, author: str) -> Declared:
+def put_integration(parts: Parts, text: str, author: str) -> Change:
     """Put the declaration of an integration in force."""
     from collector.integrations.apply import apply_text
 
     store = parts.store
-    change = apply_text(store.ledger, store.documents, text, author, clock=system_clock)
-    return Declared(change.integration, change.revision, change.changed)
+    return apply_text(store.ledger, store.documents, text, author, clock=system_clock)
 
 
-def put_stream(parts: Parts, text: str, author: str) -> Declared:
+def put_stream(parts: Parts, text: str, author: str) -> Change:
     """Put the declaration of a stream in force."""
     from collector.streams.applied import apply_text
 
-    change = apply_text(parts.store, text, author, clock=system_clock)
-    return Declared(change.name, change.revision, change.changed)
+    return apply_text(parts.store, text, author, clock=system_clock)
 
 
-def put_files(parts: Parts, text: str, author: str) -> Declared:
+def put_files(parts: Parts, text: str, author: str) -> Change:
     """Put the declaration of files in force."""
     from collector.files.applied import apply_text
 
-    change = apply_text(parts.store, text, author, clock=system_clock)
-    return Declared(change.name, change.revision, change.changed)
+    return apply_text(parts.store, text, author, clock=system_clock)
 
 
 PUTS: Mapping[str, Put] = MappingProxyType(

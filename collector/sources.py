@@ -7,23 +7,22 @@ newest declaration of a name is in force; `paused` in it is how one is taken out
     source      KIND NAME      the newest SourceDeclared of that name
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from audit import revision
 from audit.clock import Clock
-from audit.declared import canonical, said
 from audit.documents import Applied, View
-from audit.events import SYSTEM, Event, event_of, rfc3339
-from audit.group import Appended
+from audit.events import SYSTEM
+from audit.revision import Appends, Change
 
 SOURCE = "source"
 T = TypeVar("T")
 
 
-class Declared(msgspec.Struct, frozen=True):
+class SourceDocument(msgspec.Struct, frozen=True):
     """A source as its newest SourceDeclared tells it; `index` is that entry."""
 
     kind: str
@@ -34,23 +33,8 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(Declared).decode
+_decode = msgspec.json.Decoder(SourceDocument).decode
 _decode_body = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-class Change(msgspec.Struct, frozen=True):
-    """What applying a file did: `index` is the event that put the revision in force."""
-
-    name: str
-    revision: str
-    index: int
-    changed: bool
-
-
-class Appends(Protocol):
-    """The part of the ledger that a declaration needs."""
-
-    def append(self, events: Sequence[Event]) -> Sequence[Appended]: ...
 
 
 class Documented(Protocol):
@@ -73,7 +57,7 @@ class Sources:
             if each.event.integration != SYSTEM:
                 continue
             body = _decode_body(each.event.body)
-            found = Declared(
+            found = SourceDocument(
                 body["kind"], body["name"], each.index, body["revision"], body["declaration"]
             )
             view.put(SOURCE, _key(found.kind, found.name), _encode(found))
@@ -93,26 +77,16 @@ def put(
     clock: Clock,
 ) -> Change:
     """Put a declaration in force; one that says the same appends nothing."""
-    revision = hashlib.sha256(canonical(declared)).hexdigest()
-    stored = documents.get(SOURCE, _key(kind, name))
+    key = _key(kind, name)
+    stored = documents.get(SOURCE, key)
     before = None if stored is None else _decode(stored)
-    if before is not None and before.revision == revision:
-        return Change(name, revision, before.index, changed=False)
-    body = {
-        # A revision may come back after another one: the id names what it follows.
-        "id": f"{kind}/{name}/{revision[:32]}/{-1 if before is None else before.index}",
-        "time": rfc3339(clock()),
-        "kind": kind,
-        "name": name,
-        "revision": revision,
-        "declaration": said(declared),
-        "actor": author,
-    }
-    [appended] = ledger.append([event_of("SourceDeclared", SYSTEM, body)])
-    return Change(name, revision, appended.index, changed=not appended.duplicate)
+    body = {"kind": kind, "name": name, "actor": author}
+    return revision.put(
+        ledger, "SourceDeclared", f"{kind}/{name}", declared, before, body, clock=clock
+    )
 
 
-def in_force(documents: Documented, kind: str) -> list[Declared]:
+def in_force(documents: Documented, kind: str) -> list[SourceDocument]:
     """Return the newest declaration of every source of a kind, by name."""
     found = [_decode(body) for _, body in documents.each(SOURCE)]
     return sorted((each for each in found if each.kind == kind), key=lambda each: each.name)

@@ -8,11 +8,11 @@ event, with who applied it; secrets are not, because a policy holds only referen
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from audit.clock import Clock, system_clock
 from audit.declared import read
 from audit.events import rfc3339
+from audit.revision import Change
 from audit.store import Store
 from drift.alerts import system_event
 from drift.cases import Named
@@ -20,15 +20,6 @@ from drift.policy import Policy, parse
 from drift.projection import PolicyDocument
 
 _decode_policy_document = msgspec.json.Decoder(PolicyDocument).decode
-
-
-class Change(Struct, frozen=True):
-    """What applying a file did: `index` is the PolicyChanged that put the revision in force."""
-
-    model: str
-    revision: str
-    index: int
-    changed: bool
 
 
 def apply_file(store: Store, path: Path, author: str, *, clock: Clock = system_clock) -> Change:

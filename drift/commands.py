@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from audit.clock import system_clock
-from audit.declaring import Declared, Put
+from audit.declaring import Put
 from audit.options import DATA, Data, Database, Open, Parts
+from audit.revision import Change
 
 Actor = Annotated[str, typer.Option(help="Who decides; default: the account that runs this.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
@@ -24,12 +25,11 @@ def add_to(app: typer.Typer, opened: Open) -> None:
     app.add_typer(_cases(opened), name="cases")
 
 
-def put_policy(parts: Parts, text: str, author: str) -> Declared:
+def put_policy(parts: Parts, text: str, author: str) -> Change:
     """Put a policy in force."""
     from drift.apply import apply_text
 
-    change = apply_text(parts.store, text, author)
-    return Declared(change.model, change.revision, change.changed)
+    return apply_text(parts.store, text, author)
 
 
 PUTS: Mapping[str, Put] = MappingProxyType({"policy": put_policy})

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 
 from audit import catalog, checkpoint, lineage, note, overview
 from audit.api.reads import Asked, From, Name, Reads, To, released, runs, span
-from audit.catalog import Declared
+from audit.catalog import DeclaredDocument
 from audit.counts import SeriesRow
 from audit.errors import NotFound
 from audit.events import LATEST_US, SYSTEM, rfc3339
@@ -28,7 +28,7 @@ Depth = Annotated[
     int, QueryParameter(ge=1, le=lineage.MOST_DEPTH, description="Edges from the model")
 ]
 Model = Annotated[str, QueryParameter(pattern=NAME_PATTERN)]
-_decode_declared = msgspec.json.Decoder(Declared).decode
+_decode_declared = msgspec.json.Decoder(DeclaredDocument).decode
 
 
 class VersionRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -279,6 +279,6 @@ def _verified(reads: Reads, now_us: int) -> Verified:
     return Verified(signed.size, rfc3339(now_us))
 
 
-def _declared(reads: Reads) -> list[Declared]:
+def _declared(reads: Reads) -> list[DeclaredDocument]:
     rows = reads.store.documents.each(catalog.INTEGRATION)
     return [_decode_declared(body) for _, body in rows]

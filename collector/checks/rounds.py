@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from audit.arrivals import Arrivals
-from audit.catalog import INTEGRATION, Declared
+from audit.catalog import INTEGRATION, DeclaredDocument
 from audit.clock import Clock
 from audit.declared import duration_of
 from audit.errors import BadDeclaration, Busy
@@ -48,7 +48,7 @@ _OVER: Final = {
     "late": "the files have come",
     "still": "it moves again",
 }
-_decode_declared = msgspec.json.Decoder(Declared).decode
+_decode_declared = msgspec.json.Decoder(DeclaredDocument).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
 _encode_history = msgspec.msgpack.encode
 
@@ -127,7 +127,7 @@ class Rounds:
     def _judge(
         self,
         histories: defaultdict[str, History],
-        declared: dict[str, Declared],
+        declared: dict[str, DeclaredDocument],
         now_us: int,
     ) -> list[New]:
         """Append what is raised and resolved; returns the health of each, to be kept."""
@@ -163,7 +163,7 @@ class Rounds:
     def _facts(
         self,
         history: History,
-        declared: Declared | None,
+        declared: DeclaredDocument | None,
         lost: Lost,
         its: dict[str, Trouble],
         now_us: int,
@@ -222,7 +222,7 @@ def _over(facts: Facts, found: list[Finding], its: Iterable[Trouble]) -> list[Tr
     return [each for each in its if each.kind not in kinds | unsure]
 
 
-def _cadence_us(declared: Declared | None) -> int:
+def _cadence_us(declared: DeclaredDocument | None) -> int:
     """The cadence of a declaration; what an integration says of itself may be any text."""
     if declared is None or declared.cadence is None:
         return 0

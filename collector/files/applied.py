@@ -10,12 +10,13 @@ from collections.abc import Mapping
 import msgspec
 
 from audit.clock import Clock, system_clock
+from audit.revision import Change
 from audit.store import Store
 from collector import sources
 from collector.files.declaration import Files, parse
 from collector.files.place import Place, place_of
 from collector.integrations.secrets import REFERENCE, Secrets
-from collector.sources import Change, Documented
+from collector.sources import Documented
 
 KIND = "files"
 _decode_files = msgspec.json.Decoder(Files).decode

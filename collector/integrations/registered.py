@@ -10,13 +10,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from audit.catalog import INTEGRATION
-from audit.catalog import Declared as Document
+from audit.catalog import INTEGRATION, DeclaredDocument
 from audit.clock import Clock
 from collector.integrations.declaration import Declared
 
 LAG_US: Final = 500_000
-_decode_document = msgspec.json.Decoder(Document).decode
+_decode_document = msgspec.json.Decoder(DeclaredDocument).decode
 _decode_declared = msgspec.json.Decoder(Declared).decode
 
 

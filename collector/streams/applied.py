@@ -7,10 +7,11 @@ that this one cannot read is told and left out, so that the others are consumed.
 import msgspec
 
 from audit.clock import Clock
+from audit.revision import Change
 from audit.store import Store
 from collector import sources
 from collector.adapters.registry import ADAPTERS
-from collector.sources import Change, Documented
+from collector.sources import Documented
 from collector.streams.declaration import FORMATS, Stream, parse
 
 KIND = "stream"

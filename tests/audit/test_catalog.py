@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from audit import rebuild
-from audit.catalog import INTEGRATION, VERSION, Catalog, Declared, Released, Run, window_looks
+from audit.catalog import (
+    INTEGRATION,
+    VERSION,
+    Catalog,
+    DeclaredDocument,
+    Released,
+    Run,
+    window_looks,
+)
 from audit.roles import Principal
 from tests.audit.reading import RANGE, Site, open_site, prediction
 
@@ -55,7 +63,7 @@ def test_an_integration_is_declared_by_name_or_by_whoever_declares_it(site: Site
         by="modelwitness",
     )
     found = {
-        key: msgspec.json.decode(body, type=Declared)
+        key: msgspec.json.decode(body, type=DeclaredDocument)
         for key, body in site.store.documents.list(INTEGRATION)
     }
     assert found["web"].owner == "ann"

@@ -7,6 +7,7 @@ from typing import Any
 
 from audit.clock import Clock, system_clock
 from audit.events import event_of
+from audit.revision import Change
 from collector.adapters.wire import Adapted, Adapter, Half, Message, Refused, Reply
 from collector.errors import Invalid, Malformed
 from collector.integrations import apply
@@ -85,7 +86,7 @@ TOLD = Adapter(
 ADAPTERS = {TOLD.name: TOLD}
 
 
-def declare(house: House, text: str, clock: Clock = system_clock) -> apply.Change:
+def declare(house: House, text: str, clock: Clock = system_clock) -> Change:
     """Apply a declaration of this sender."""
     store = house.store
     return apply.apply_text(

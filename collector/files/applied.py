@@ -10,12 +10,13 @@ from collections.abc import Mapping
 import msgspec
 
 from audit.clock import Clock, system_clock
+from audit.references import PATTERN
 from audit.revision import Change
 from audit.store import Store
 from collector import sources
 from collector.files.declaration import Files, parse
 from collector.files.place import Place, place_of
-from collector.integrations.secrets import REFERENCE, Secrets
+from collector.integrations.secrets import Secrets
 from collector.sources import Documented
 
 KIND = "files"
@@ -39,7 +40,7 @@ def opened(files: Files, environment: Mapping[str, str] = os.environ) -> Place:
     secrets = Secrets(environment, system_clock)
     options = {
         key: secrets.all_of([value])[0].decode()
-        if isinstance(value, str) and REFERENCE.fullmatch(value)
+        if isinstance(value, str) and PATTERN.fullmatch(value)
         else value
         for key, value in files.options.items()
     }

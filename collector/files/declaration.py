@@ -28,8 +28,8 @@ import msgspec
 from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import checked_name
+from audit.references import PATTERN, REMEDY
 from collector.delivery import NATIVE
-from collector.integrations.secrets import REFERENCE, REMEDY
 
 FORMATS: Final = ("jsonl", "csv", "parquet")
 BY_INTEGRATION: Final = "integration"
@@ -122,7 +122,7 @@ def _options(section: Section | None) -> dict[str, str | bool | int]:
             found[key] = value
             continue
         text = text_of(value, f"options.{key}")
-        if _secret.search(key) and not REFERENCE.fullmatch(text):
+        if _secret.search(key) and not PATTERN.fullmatch(text):
             raise BadDeclaration(f"options.{key}", "is no reference", REMEDY)
         found[key] = text
     return found

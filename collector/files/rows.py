@@ -184,7 +184,7 @@ def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
         group = about.row_group(number)
         if group.total_byte_size > LARGEST_GROUP:
             raise Unreadable("a row group is too large", remedy="Write smaller row groups.")
-        if before + group.num_rows > row:
+        if groups or before + group.num_rows > row:
             groups.append(number)
         else:
             before += group.num_rows

@@ -68,6 +68,24 @@ def test_parquet_goes_on_at_a_row_inside_a_group() -> None:
     assert found[0].first == 1_300
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 240), st.booleans())
+def test_parquet_goes_on_at_any_row_whatever_the_sizes_of_its_groups(
+    sizes: list[int], row: int, numbered: bool
+) -> None:
+    whole, sink = sum(sizes), io.BytesIO()
+    table = pa.table({"n": list(range(whole))})
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        for at, size in enumerate(sizes):
+            writer.write_table(table.slice(sum(sizes[:at]), size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "BATCH_ROWS", 7)
+        found = read(sink.getvalue(), "parquet", row=row, numbered=numbered)
+    assert [each["n"] for each in listed(found)] == list(range(row, whole))
+    if numbered:
+        assert [each["@row"] for each in listed(found)] == list(range(row, whole))
+    assert [each.first for each in found[:1]] == ([row] if row < whole else [])
+
+
 def test_numbered_rows_know_their_number() -> None:
     assert listed(read(b"a\n5\n6\n", "csv", numbered=True)) == [
         {"@row": 0, "a": "5"},

@@ -4,24 +4,22 @@ Decides what goes over the wire: a CloudEvent in structured JSON, signed by Stan
 (webhook-id, webhook-timestamp, webhook-signature), and only the status of the answer read. Where
 it may go is decided by `audit.outgoing`; a policy is written by the operator, so an address on
 this machine or in its network may be called where the policy says so itself.
-Hides how references to addresses and secrets (`env:NAME`, `file:PATH`) are resolved.
 """
 
 import binascii
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 from standardwebhooks.webhooks import Webhook
 
-from audit.errors import Unreachable
+from audit.errors import Rejected, Unreachable
 from audit.outgoing import Outgoing
+from audit.references import revealed
 from drift.errors import Undeliverable
 
 MEDIA_TYPE = "application/cloudevents+json"
-MOST_SECRET = 4096
 
 
 def resolve_reference(reference: str, environment: Mapping[str, str] | None = None) -> str:
@@ -29,19 +27,10 @@ def resolve_reference(reference: str, environment: Mapping[str, str] | None = No
 
     Raises `Undeliverable` where nothing is there; the message names the reference only.
     """
-    kind, _, name = reference.partition(":")
-    if kind == "env":
-        found = (os.environ if environment is None else environment).get(name, "")
-    elif kind == "file":
-        try:
-            found = Path(name).read_text()[: MOST_SECRET + 1].strip()
-        except (OSError, UnicodeDecodeError):
-            found = ""
-    else:
-        return reference
-    if not found or len(found) > MOST_SECRET:
-        raise Undeliverable(f"{reference} holds nothing that can be used; set it")
-    return found
+    try:
+        return revealed(reference, os.environ if environment is None else environment)
+    except Rejected as error:
+        raise Undeliverable(f"{error}; set it") from error
 
 
 def sign(secret: str, message: str, at_us: int, body: bytes) -> dict[str, str]:

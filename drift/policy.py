@@ -24,6 +24,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from audit import references
 from audit.declared import Section, canonical, duration_of, load, number_of, text_of
 from audit.errors import BadDeclaration
 from drift.errors import BadPolicy
@@ -35,8 +36,6 @@ DAY_US: Final = 24 * HOUR_US
 MAX_COLUMNS: Final = 2_000
 MAX_SOURCES: Final = 64
 _name = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
-_secret = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
-_environment = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}")
 _address = re.compile(r"https?://[A-Za-z0-9\[\]._:-]+(/[^\s]*)?")
 
 
@@ -339,7 +338,7 @@ def _actions(section: Section | None) -> Actions:
     if retrain is None:
         return Actions(alert)
     url = text_of(retrain.required("url", 'write "env:NAME" or an http(s) address'), "url")
-    if not _environment.fullmatch(url) and not _address.fullmatch(url):
+    if not references.ENVIRONMENT.fullmatch(url) and not _address.fullmatch(url):
         raise BadPolicy(
             retrain.at("url"),
             "is neither an address without credentials nor a reference",
@@ -347,7 +346,7 @@ def _actions(section: Section | None) -> Actions:
         )
     by_reference = 'write "env:NAME" or "file:PATH"; the value itself never stands in a policy'
     secret = retrain.required("secret", by_reference)
-    if not isinstance(secret, str) or not _secret.fullmatch(secret):
+    if not isinstance(secret, str) or not references.PATTERN.fullmatch(secret):
         raise BadPolicy(retrain.at("secret"), "is not a reference", by_reference)
     cooldown = retrain.duration("cooldown", 30 * DAY_US)
     approval = retrain.one_of("approval", ["required", "none"], "required")

@@ -14,11 +14,11 @@ from typing import Any, Final
 from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import SYSTEM, checked_name
+from audit.references import PATTERN, REMEDY
 from collector.adapters.envelopes import INNER, NATIVE
 from collector.adapters.wire import Adapter
 from collector.integrations.declaration import Credential, Declared, Outcome, Record
 from collector.integrations.proof import ADDRESSES, EVERYWHERE, Verifier
-from collector.integrations.secrets import REFERENCE, REMEDY
 from collector.mapping.language import mapping_of
 
 MAPPING: Final = "mapping"
@@ -90,7 +90,7 @@ def _credential(
     verifier = verifiers[section.one_of("verify", usable, "bearer")]
     secrets = _texts(section.take("secrets"), section.at("secrets"))
     for at, reference in enumerate(secrets):
-        if not REFERENCE.fullmatch(reference):
+        if not PATTERN.fullmatch(reference):
             raise BadDeclaration(f"{section.at('secrets')}[{at}]", "is not a reference", REMEDY)
     if verifier.secrets != bool(secrets):
         wanted = REMEDY if verifier.secrets else "leave it out"

@@ -1,22 +1,17 @@
-"""Secrets by reference: `env:NAME` and `file:PATH`, resolved by the process that uses them.
+"""Secrets behind the references of a declaration (`audit.references`), kept while many ask.
 
-Decides what a reference looks like and that a file's final line break is no part of the secret.
 What was read is kept for a second, so that a flood of strangers reads no file for each request,
 and a secret that was put in place of another is in force at once for people.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from audit.clock import Clock
 from audit.errors import Busy
+from audit.references import resolve
 
-REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
-REMEDY: Final = 'write "env:NAME" or "file:PATH"; the value itself never stands in a file'
 _KEPT_US: Final = 1_000_000
-_LONGEST: Final = 16 * 1024
 _MOST: Final = 4_096
 
 
@@ -46,16 +41,6 @@ class Secrets:
             return known[0]
         if len(self._kept) >= _MOST:
             self._kept.clear()
-        secret = self._read(reference)
+        secret = resolve(reference, self._environment)
         self._kept[reference] = secret, now
         return secret
-
-    def _read(self, reference: str) -> bytes:
-        kind, _, name = reference.partition(":")
-        if kind == "env":
-            return self._environment.get(name, "").encode()
-        try:
-            with Path(name).open("rb") as file:
-                return file.read(_LONGEST).removesuffix(b"\n").removesuffix(b"\r")
-        except OSError:
-            return b""

@@ -23,10 +23,10 @@ import msgspec
 
 from audit.clock import Clock
 from audit.errors import Busy, Rejected, Unreachable
+from audit.references import PATTERN
 from audit.work import New
 from collector.adapters.wire import Adapter, Message, Reply
 from collector.integrations.declaration import Declared
-from collector.integrations.secrets import REFERENCE
 
 KIND: Final = "pull"
 ADAPTER: Final = "netsuite.notes"
@@ -183,7 +183,7 @@ class Pull:
 
     def _token(self, declared: Declared) -> str:
         reference = declared.options.get("token", "")
-        if not REFERENCE.fullmatch(reference):
+        if not PATTERN.fullmatch(reference):
             raise Rejected(
                 "the token for SuiteQL is not declared by reference",
                 field="/options/token",

@@ -29,7 +29,6 @@ resolves them.
       password: env:BROKER_PASSWORD
 """
 
-import re
 from collections.abc import Collection
 from typing import Final
 
@@ -38,6 +37,7 @@ import msgspec
 from audit.declared import Section, load, text_of
 from audit.errors import BadDeclaration, Rejected
 from audit.events import checked_name
+from audit.references import PATTERN, REMEDY
 from collector.delivery import CLOUDEVENTS, NATIVE
 
 BY_INTEGRATION: Final = "integration"
@@ -49,8 +49,6 @@ _KEYS: Final = (
     "kind", "name", "broker", "address", "topics", "group", "integration", "format",
     "content_type", "batch", "ordered", "session", "paused", "field", "security",
 )  # fmt: skip
-_reference = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\s]{1,400}")
-_BY_REFERENCE: Final = 'write "env:NAME" or "file:PATH"; the value itself never stands in a file'
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +124,8 @@ def _name(file: Section, key: str) -> str:
 def _address(file: Section) -> str:
     wanted = "write host:port, a URL, or env:NAME"
     address = text_of(file.required("address", wanted), "address")
-    if "@" in address and not _reference.fullmatch(address):
-        raise BadDeclaration("address", "holds an account", _BY_REFERENCE)
+    if "@" in address and not PATTERN.fullmatch(address):
+        raise BadDeclaration("address", "holds an account", REMEDY)
     return address
 
 
@@ -148,8 +146,8 @@ def _security(file: Section, broker: str) -> Security:
     secret = {}
     for key in ("ca", "certificate", "key", "username", "password"):
         secret[key] = section.text(key, "") or ""
-        if secret[key] and key != "username" and not _reference.fullmatch(secret[key]):
-            raise BadDeclaration(section.at(key), "is no reference", _BY_REFERENCE)
+        if secret[key] and key != "username" and not PATTERN.fullmatch(secret[key]):
+            raise BadDeclaration(section.at(key), "is no reference", REMEDY)
         if key in {"ca", "certificate", "key"} and secret[key].startswith("env:"):
             raise BadDeclaration(section.at(key), "is no file", 'write "file:PATH"')
     for one, other in (("username", "password"), ("certificate", "key")):

@@ -6,11 +6,11 @@ is read anew, and that certificates are always checked. Hides FastStream's class
 
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from audit.errors import Rejected
+from audit.references import revealed
 from collector.streams.declaration import Security, Stream
 
 _SCHEMES = {"rabbitmq": ("amqp", "amqps"), "nats": ("nats", "tls"), "redis": ("redis", "rediss")}
@@ -19,28 +19,6 @@ _MECHANISMS = {
     "SCRAM-SHA-256": SASLScram256,
     "SCRAM-SHA-512": SASLScram512,
 }
-
-
-def revealed(text: str, environment: Mapping[str, str]) -> str:
-    """Return what `env:NAME` or `file:PATH` stands for, anything else as it is.
-
-    Raises `Rejected` naming the reference, never what it stands for.
-    """
-    kind, _, name = text.partition(":")
-    if kind == "env":
-        found = environment.get(name, "")
-    elif kind == "file":
-        try:
-            found = Path(name).read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            found = ""
-    else:
-        return text
-    if not found:
-        raise Rejected(
-            f"{text} names nothing that can be read", remedy="Set it for the account that runs this"
-        )
-    return found
 
 
 def addresses(stream: Stream, environment: Mapping[str, str]) -> list[str]:

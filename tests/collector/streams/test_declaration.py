@@ -1,13 +1,11 @@
 """What a declaration of a stream may say."""
 
-from pathlib import Path
-
 import pytest
 from faststream.security import SASLPlaintext, SASLScram512
 
 from audit.errors import BadDeclaration, Rejected
 from collector.streams.declaration import FORMATS, Security, Stream, parse
-from collector.streams.security import addresses, credentials, revealed
+from collector.streams.security import addresses, credentials
 
 PLAIN = """
 kind: stream
@@ -72,15 +70,6 @@ def test_an_adapter_is_a_format_where_it_is_known() -> None:
     assert parse(text, [*FORMATS, "kserve"]).format == "kserve"
     with pytest.raises(BadDeclaration):
         parse(text, FORMATS)
-
-
-def test_references_are_resolved_when_they_are_used(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("from file\n")
-    assert revealed(f"file:{tmp_path}/secret", {}) == "from file"
-    assert revealed("env:BROKER", {"BROKER": "one:1"}) == "one:1"
-    assert revealed("one:1", {}) == "one:1"
-    with pytest.raises(Rejected, match="env:BROKER"):
-        revealed("env:BROKER", {})
 
 
 def test_addresses_are_what_each_client_wants() -> None:

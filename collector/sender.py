@@ -30,6 +30,7 @@ _FULL = 100
 """Events that are worth sending at once; fewer wait `_GATHER` seconds for company."""
 _GATHER = 0.2
 _PERSON = 30.0
+_LONGEST_ANSWER = 4 * 1024 * 1024
 
 _log = logging.getLogger("modelwitness.client")
 
@@ -45,10 +46,28 @@ class _Problem(msgspec.Struct):
 
 
 class _Batch(msgspec.Struct):
-    rejected: list[_Rejected] = []
+    accepted: int
+    duplicates: int
+    rejected: list[_Rejected]
 
 
 _decode_batch = msgspec.json.Decoder(_Batch).decode
+
+
+def _fates(answer: bytes, sent: int) -> list[_Rejected] | None:
+    """What was rejected of so many events, None where the answer is not about them all."""
+    try:
+        found = _decode_batch(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if found.accepted + found.duplicates + len(found.rejected) != sent:
+        return None
+    return found.rejected if all(0 <= each.position < sent for each in found.rejected) else None
+
+
+def _line(text: str) -> str:
+    """A text of somebody else's, as it may stand in a log."""
+    return "".join(each if each.isprintable() else " " for each in text[:300])
 
 
 class Sender:
@@ -145,14 +164,19 @@ class Sender:
 
     def _post(self, http: httpx.Client, batch: Sequence[Waiting]) -> httpx.Response:
         before = time.time()
-        answer = http.post(
-            batch[0].path,
-            content=gzip.compress(b"\n".join(each.body for each in batch), 1),
-            headers={
-                "content-type": "application/x-ndjson",
-                "content-encoding": "gzip",
-                "modelwitness-sent": f"{before:.6f}",
-            },
+        answer = self._asked(
+            http.build_request(
+                "POST",
+                batch[0].path,
+                content=gzip.compress(b"\n".join(each.body for each in batch), 1),
+                headers={
+                    "content-type": "application/x-ndjson",
+                    "content-encoding": "gzip",
+                    "accept-encoding": "identity",
+                    "modelwitness-sent": f"{before:.6f}",
+                },
+            ),
+            http,
         )
         told = email.utils.parsedate_tz(answer.headers.get("date", ""))
         if told is not None:
@@ -161,17 +185,35 @@ class Sender:
             self.clock_offset_seconds = email.utils.mktime_tz(told) + 0.5 - middle
         return answer
 
+    def _asked(self, request: httpx.Request, http: httpx.Client) -> httpx.Response:
+        """The answer, of which no more is read than the collector says: it may be anybody's."""
+        answer = http.send(request, stream=True)
+        try:
+            found = bytearray()
+            for chunk in answer.iter_raw():
+                found += chunk
+                if len(found) > _LONGEST_ANSWER:
+                    raise httpx.DecodingError("the answer is too long", request=request)
+        finally:
+            answer.close()
+        # What is packed although nobody asked for it is left packed, and is then no answer of ours.
+        bare = [(k, v) for k, v in answer.headers.multi_items() if k != "content-encoding"]
+        return httpx.Response(answer.status_code, headers=bare, content=bytes(found))
+
     def _settle(self, answer: httpx.Response, batch: Sequence[Waiting]) -> float:
         status = answer.status_code
         if status == 200:
+            fates = _fates(answer.content, len(batch))
+            if fates is None:
+                self._fail("what answers is no collector")
+                return -1
             self._most = min(self._most * 2, MOST_ITEMS)
-            self._took(batch, _decode_batch(answer.content).rejected)
+            self._took(batch, fates)
             return 0
         if status in {408, 413, 400, 415, 422} and len(batch) > 1:
             self._most = max(1, len(batch) // 2)  # so that what is wrong is found alone
             return 0.01
-        unknown = status == 404 and batch[0].path == COUNTS  # of an older collector
-        if status in {400, 413, 415, 422} or unknown:
+        if status in {400, 413, 415, 422}:
             self._took(batch, [_Rejected(0, _Problem(title=f"status {status}"))])
             return 0
         self._fail(f"the collector answers {status}")
@@ -182,7 +224,8 @@ class Sender:
 
     def _took(self, batch: Sequence[Waiting], rejected: Sequence[_Rejected]) -> None:
         refused = [
-            (batch[each.position], each.problem.detail or each.problem.title) for each in rejected
+            (batch[each.position], _line(each.problem.detail or each.problem.title))
+            for each in rejected
         ]
         self._spool.done(batch, refused)
         if refused:

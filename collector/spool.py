@@ -53,7 +53,10 @@ class Spool:
         self._forgotten: list[sqlite3.Connection] = []
         self.dropped = 0
         path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # Not through a link that somebody put there, and for nobody else from now on.
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
         self._start()
 
     def _start(self) -> None:

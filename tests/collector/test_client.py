@@ -1,6 +1,8 @@
 """The client never slows or breaks a program, and loses nothing that is in its spool."""
 
 import asyncio
+import gzip
+import http.server
 import multiprocessing
 import os
 import signal
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -317,3 +320,66 @@ def test_a_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
     Spool(tmp_path / "deep" / "spool.db", 1_000).close()
     assert (tmp_path / "deep" / "spool.db").stat().st_mode & 0o077 == 0
     assert (tmp_path / "deep").stat().st_mode & 0o077 == 0
+
+
+def test_an_existing_spool_is_made_private_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    path.touch(0o644)
+    Spool(path, 1_000).close()
+    assert path.stat().st_mode & 0o077 == 0
+    (tmp_path / "link.db").symlink_to(path)
+    with pytest.raises(OSError, match="link"):
+        Spool(tmp_path / "link.db", 1_000)
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Answers everything with 200 and something else than a collector would."""
+
+    body = b""
+    packed = False
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.body)))
+        if self.packed:
+            self.send_header("content-encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("body", "packed"),
+    [
+        (b'{"status":"ok"}', False),
+        (b"<html>welcome to the hotel</html>", False),
+        (b'{"accepted":1,"duplicates":0,"rejected":[]}', False),
+        (b'{"accepted":2,"duplicates":0,"rejected":[{"position":9,"problem":{}}]}', False),
+        (gzip.compress(bytes(50_000_000)), True),
+        (bytes(5_000_000), False),
+    ],
+)
+def test_an_answer_that_is_no_collectors_gives_nothing_up_and_costs_no_memory(
+    tmp_path: Path, body: bytes, packed: bool
+) -> None:
+    answering = type("Answering", (Stranger,), {"body": body, "packed": packed})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        client = Client(address, "mw_x", tmp_path / "spool.db", flush_seconds=0)
+        for _ in range(3):
+            client.log_prediction("credit", "3", {})
+        tracemalloc.start()
+        client.flush(0.1)
+        eventually(lambda: client.state().failing is not None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 20_000_000
+        assert (client.state().waiting, client.state().sent) == (3, 0)
+        client.close()
+        server.shutdown()
+        thread.join()

@@ -2,4 +2,4 @@
 
 from typing import Final
 
-PATHS: Final = ("overview", "drift", "latency", "decision", "lineage", "cases")
+PATHS: Final = ("overview", "integrations", "drift", "latency", "decision", "lineage", "cases")

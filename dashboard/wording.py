@@ -101,6 +101,14 @@ def duration(ms: float | None) -> str:
     return f"{ms:.1f} ms" if 0 < ms < 100 else f"{ms:.0f} ms"
 
 
+def length(ms: float | None) -> str:
+    """A length of time that may be days, to the unit that says enough."""
+    for size, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min")):
+        if ms is not None and ms >= 2 * size:
+            return f"{ms / size:,.0f} {unit}"
+    return duration(ms)
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A score or p-value: significant digits, tiny ones as a bound."""
     if value is None:

@@ -88,4 +88,4 @@ def show(frame: Frame) -> None:
     }
     for tab, (text, language) in zip(st.tabs(list(ways)), ways.values(), strict=True):
         with tab:
-            st.code(text.format(**names), language=language)
+            st.code(text.format(**names), language=language, wrap_lines=True)

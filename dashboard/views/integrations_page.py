@@ -135,7 +135,7 @@ def _facts(frame: Frame, each: IntegrationSeen) -> list[tuple[str, looks.Text]]:
         ("last logged", _when(health.logged, frame)),
         ("newest event", _when(each.last, frame)),
         ("events ever", wording.count(each.events)),
-        ("lag, 1 in 20 above", wording.duration(health.lag_p95_ms)),
+        ("lag, 1 in 20 above", wording.length(health.lag_p95_ms)),
         ("its clock", _clock(health.ahead_ms)),
         ("calls without half", f"{health.alone_hour:,} in the last hour"),
         ("open alerts", alerts),
@@ -154,4 +154,4 @@ def _clock(ahead_ms: float | None) -> str:
         return wording.ABSENT
     if abs(ahead_ms) < 1_000:
         return "right to a second"
-    return f"{wording.duration(abs(ahead_ms))} {'ahead of' if ahead_ms > 0 else 'behind'} ours"
+    return f"{wording.length(abs(ahead_ms))} {'ahead of' if ahead_ms > 0 else 'behind'} ours"

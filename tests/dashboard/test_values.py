@@ -262,3 +262,13 @@ def test_text_and_marks_stand_out_from_their_background(mode: str) -> None:
     assert isinstance(series, list)
     for colour in [*series, charts.OK, charts.WARN, charts.BAD, charts.NONE, charts.INFO]:
         assert contrast(colour, paper) >= 3, colour
+
+
+@pytest.mark.parametrize(
+    ("ms", "told"),
+    [(None, "–"), (840.0, "840 ms"), (90_000.0, "90.0 s"), (120_000.0, "2 min"), (2.3e10, "266 d")],
+)
+def test_long_lengths_of_time_are_told_in_the_unit_that_says_enough(
+    ms: float | None, told: str
+) -> None:
+    assert wording.length(ms) == told

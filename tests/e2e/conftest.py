@@ -23,6 +23,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
 
+from audit.clock import system_clock
+from collector.integrations.apply import apply_text
 from drift.apply import apply_file
 from modelwitness import opened, signin_address
 
@@ -166,6 +168,39 @@ def tell(api: str, tokens: Mapping[str, str]) -> None:
             client.post("/v1/oversight", json=oversight).raise_for_status()
 
 
+CRM = """\
+kind: integration
+name: crm
+owner: sales-ops
+adapter: hubspot
+cadence: 1s
+credential: {verify: bearer}
+"""
+
+
+def tell_badly(api: str, token: str) -> None:
+    """Log as one producer that loses numbers, counts more than came, and sends a wrong item."""
+    headers = {"Authorization": f"Bearer {token}"}
+    about = {"producer": "kiosk-7", "time": "2026-04-06T12:10:00Z", "outcome": "repaid"}
+    outcomes = [
+        {"id": f"k-{n}", "sequence": n, "prediction": {"id": f"kiosk-{n}"}, **about}
+        for n in (1, 2, 5, 6)
+    ]
+    report = {
+        "id": "kiosk-7/12",
+        "time": "2026-04-06T13:00:00Z",
+        "producer": "kiosk-7",
+        "from": "2026-04-06T12:00:00Z",
+        "to": "2026-04-06T13:00:00Z",
+        "counts": {"OutcomeObserved": 6},
+    }
+    with httpx.Client(base_url=api, headers=headers, trust_env=False, timeout=30) as client:
+        assert client.post("/v1/outcomes", json=outcomes).json()["accepted"] == 4
+        client.post("/v1/counts", json=report).raise_for_status()
+        wrong = client.post("/v1/predictions", json=[{"id": "wrong-1"}, {"id": "wrong-2"}])
+        assert len(wrong.json()["rejected"]) == 2
+
+
 @pytest.fixture(scope="session")
 def system(
     tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
@@ -188,13 +223,18 @@ def system(
                 }
                 watcher = parts.tokens.issue("watcher", ["ops", "compliance"])
                 apply_file(parts.store, policy, "watcher")
+                store = parts.store
+                apply_text(store.ledger, store.documents, CRM, "watcher", clock=system_clock)
             tell(api, tokens)
+            tell_badly(api, tokens["web-shop"])
             found = System(data, api, pages, watcher)
             with running("-m", "modelwitness", "schedule", "--data", str(data)) as scheduling:
 
                 def proposed() -> bool:
                     judged = len(found.ask("/v1/drift", model="risk")["items"]) == WEEKS - 1
-                    return judged and bool(found.ask("/v1/cases")["items"])
+                    looked = [each["health"] for each in found.ask("/v1/integrations")["items"]]
+                    watched = all(each["as_of"] for each in looked)
+                    return judged and watched and bool(found.ask("/v1/cases")["items"])
 
                 until("the case is proposed", proposed, scheduling)
             until("the pages are up", lambda: answers(f"{pages}/_stcore/health"), showing)

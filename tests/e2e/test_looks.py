@@ -19,6 +19,7 @@ PAGES = {
     "decision": ("decision?entry=40", "Proved"),
     "lineage": ("lineage", "Edges"),
     "cases": ("cases", "Retraining cases"),
+    "integrations": ("integrations?integration=web-shop", "Integrations by state"),
 }
 # Findings of Streamlit's own markup that no page can change, by rule, each with its reason.
 STREAMLITS_OWN: dict[str, str] = {}

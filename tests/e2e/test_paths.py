@@ -172,6 +172,52 @@ def test_approving_takes_a_reason_and_is_recorded_under_the_persons_name(
     assert case["steps"][-1]["reason"] == "The amounts really changed."
 
 
+def test_an_integration_is_found_with_what_is_missing_and_what_was_refused(
+    person: Watched, system: System
+) -> None:
+    page = person.page
+    person.open("integrations")
+    page.get_by_role("heading", name="crm").wait_for()  # the worst of them comes first
+    assert "Nothing since it was declared; declared cadence: 1 s." in person.text()
+    page.get_by_role("link", name="web-shop").click()
+    page.get_by_role("heading", name="web-shop").wait_for()
+    expect(page).to_have_url(re.compile("integration=web-shop"))
+    person.settle()
+    text = person.text()
+    assert "2 numbers missing" in text
+    assert "3 – 4" in text
+    assert "1 report of 1 differ" in text
+    page.get_by_role("tab", name="OpenTelemetry").click()
+    page.get_by_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={system.api}").wait_for()
+
+
+def test_a_refusal_is_replayed_in_vain_and_discarded_with_a_reason(
+    person: Watched, system: System
+) -> None:
+    page = person.page
+    person.open("integrations?integration=web-shop")
+    [kept] = system.ask("/v1/quarantine")["items"]
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_text("2 items refused again").wait_for()
+    assert system.ask("/v1/quarantine")["items"] == [kept]
+    page.get_by_role("button", name="Discard…").click()
+    dialog = page.get_by_role("dialog")
+    page.screenshot(path=SCREENSHOTS / "discard.png")
+    dialog.get_by_label("Reason").fill("A test of the kiosk.")
+    dialog.get_by_role("button", name="Discard for good").click()
+    page.get_by_text("Nothing of web-shop is kept").wait_for()
+    assert system.ask("/v1/quarantine")["items"] == []
+
+
+def test_a_silent_integration_stands_among_the_alerts_of_its_owner(person: Watched) -> None:
+    page = person.page
+    person.open("cases")
+    row = page.get_by_role("row").filter(has_text="silence")
+    expect(row).to_contain_text("sales-ops")
+    row.get_by_role("link", name="crm").click()
+    page.get_by_role("heading", name="crm").wait_for()
+
+
 def test_a_foreign_host_name_is_refused(system: System, stranger: Watched) -> None:
     answer = stranger.page.request.get(system.pages, headers={"Host": "evil.example"})
     assert answer.status == 400

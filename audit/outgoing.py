@@ -4,7 +4,8 @@ Decides, for whoever in any room fetches or posts to an address it was told:
 
     never     link-local numbers and those behind which clouds keep credentials
               (169.254.0.0/16, fe80::/10, 100.100.100.200, 192.0.0.192, fd00:ec2::/32), multicast,
-              reserved and unspecified ones: no setting opens them
+              reserved and unspecified ones, and those that routers keep to themselves (IPv4-
+              translated, segment routing, relays of 6to4) or books use: no setting opens them
     by name   private numbers (loopback, RFC 1918, shared, unique local) only where the setting
               MODELWITNESS_OUTGOING_ALLOWED lists the host or a network that holds the number, or,
               in an address that the operator wrote, where that address is itself the number or
@@ -18,10 +19,12 @@ followed, no proxy of the environment used, no connection kept, TLS is verified 
 
 Use: `Outgoing.of(settings.outgoing_allowed).client(seconds)` gives an ordinary `httpx.Client`,
 whose requests raise `Unreachable` (beside httpx's own errors) where the address is refused or its
-name does not resolve. It blocks: call it from a thread, and bound what you read of the answer.
+name does not resolve. It blocks: call it from a thread, and read the answer by `get_bounded` or
+`read_bounded`.
 """
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import (
     IPv4Address,
@@ -49,18 +52,26 @@ _NEVER = tuple(
         "100.100.100.200",
         "169.254.0.0/16",
         "192.0.0.192",
+        "192.88.99.0/24",
         "224.0.0.0/3",
+        "3fff::/20",
+        "5f00::/16",
         "fd00:ec2::/32",
         "fe80::/10",
         "fec0::/10",
         "ff00::/8",
         "::",
+        "::ffff:0:0:0/96",
     )
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
 _LOOPBACK = IPv6Address("::1")
+
+
+_PATIENCE = 3
+"""A whole answer may take this many times a client's time-out for one step."""
 
 
 def system_names(host: str, port: int) -> list[str]:
@@ -141,6 +152,35 @@ class Outgoing:
             return True
         private = [each for each in carried if _is_private(each)]
         return all(any(each in network for network in self._networks) for each in private)
+
+
+def get_bounded(client: httpx.Client, url: str, most: int) -> bytes:
+    """GET `url` and return the body of a 200 answer; `ValueError` for another, and as below."""
+    with client.stream("GET", url) as answer:
+        if answer.status_code != 200:
+            raise ValueError("the answer is no 200")
+        return read_bounded(client, answer, most)
+
+
+def read_bounded(
+    client: httpx.Client,
+    answer: httpx.Response,
+    most: int,
+    now: Callable[[], float] = time.monotonic,
+) -> bytes:
+    """Return the body of an answer that is being streamed.
+
+    Raises `ValueError` where it is longer than `most` bytes, or is not whole within thrice the
+    client's time-out for one step, however slowly it drips.
+    """
+    patience = _PATIENCE * (client.timeout.read or 0)
+    began = now()
+    body = bytearray()
+    for chunk in answer.iter_bytes(16 * 1024):
+        body += chunk
+        if len(body) > most or now() - began > patience:
+            raise ValueError("the answer is too long or too slow")
+    return bytes(body)
 
 
 class _Checked(httpx.BaseTransport):

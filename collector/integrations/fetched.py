@@ -5,7 +5,6 @@ source for a day, so that a key server that is away stops nobody who was known. 
 comes from: `https:` through the one rule for addresses that are called, or `file:`. It blocks.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -15,7 +14,7 @@ import httpx
 
 from audit.clock import Clock
 from audit.errors import Busy, Unreachable
-from audit.outgoing import Outgoing
+from audit.outgoing import Outgoing, get_bounded
 
 SECOND_US: Final = 1_000_000
 FRESH_US: Final = 3_600 * SECOND_US
@@ -87,7 +86,7 @@ class Fetched:
         if by_operator and source.startswith("file:"):
             return Path(source.removeprefix("file:")).read_bytes()
         with self._outgoing.client(SECONDS, written_by_operator=by_operator) as client:
-            return read_bounded(client, source, MOST_BYTES)
+            return get_bounded(client, source, MOST_BYTES)
 
 
 def calling(outgoing: Outgoing) -> Callable[[str], None]:
@@ -99,28 +98,8 @@ def calling(outgoing: Outgoing) -> Callable[[str], None]:
     def call(url: str) -> None:
         try:
             with outgoing.client(SECONDS) as client:
-                read_bounded(client, url, MOST_BYTES)
+                get_bounded(client, url, MOST_BYTES)
         except (Unreachable, httpx.HTTPError, ValueError):
             raise Busy("an address of the sender did not answer", retry_after=30) from None
 
     return call
-
-
-def read_bounded(
-    client: httpx.Client, url: str, most: int, now: Callable[[], float] = time.monotonic
-) -> bytes:
-    """GET `url` and return the body of a 200 answer; `ValueError` for another or a longer one.
-
-    The whole answer must come within thrice the client's time-out, however slowly it drips.
-    """
-    patience = 3 * (client.timeout.read or SECONDS)
-    began = now()
-    body = bytearray()
-    with client.stream("GET", url) as answer:
-        if answer.status_code != 200:
-            raise ValueError("the answer is no 200")
-        for chunk in answer.iter_bytes(16 * 1024):
-            body += chunk
-            if len(body) > most or now() - began > patience:
-                raise ValueError("the answer is too long or too slow")
-    return bytes(body)

@@ -19,12 +19,12 @@ import msgspec
 
 from audit.errors import Busy, Rejected
 from audit.events import Event, event_of
+from audit.outgoing import get_bounded
 from collector.adapters import times
 from collector.adapters.mlflow_webhook import NAME
 from collector.adapters.names import leaf_name
 from collector.errors import CollectorError
 from collector.integrations.declaration import Declared
-from collector.integrations.fetched import read_bounded
 
 _COMMIT = "mlflow.source.git.commit"
 _FEATURES = "feature_set"
@@ -103,7 +103,7 @@ def calling(client: httpx.Client, user: str = "", secret: str = "") -> Fetches:
 
     def fetch(url: str) -> bytes:
         try:
-            return read_bounded(client, url, _MOST_BYTES)
+            return get_bounded(client, url, _MOST_BYTES)
         except httpx.HTTPError as error:
             raise Busy("the tracking server does not answer", retry_after=60) from error
 

@@ -23,6 +23,7 @@ import msgspec
 
 from audit.clock import Clock
 from audit.errors import Busy, Rejected, Unreachable
+from audit.outgoing import read_bounded
 from audit.references import PATTERN
 from audit.work import New
 from collector.adapters.wire import Adapter, Message, Reply
@@ -171,7 +172,7 @@ class Pull:
                 ) as answer,
             ):
                 _require_good(answer)
-                return _bounded(answer)
+                return read_bounded(client, answer, _MOST_BYTES)
         except Unreachable as error:
             if error.final:
                 raise Rejected(
@@ -180,6 +181,8 @@ class Pull:
             raise Busy(str(error), retry_after=60) from error
         except httpx.HTTPError as error:
             raise Busy("NetSuite does not answer", retry_after=60) from error
+        except ValueError as error:
+            raise Busy("NetSuite's page is too large or too slow", retry_after=600) from error
 
     def _token(self, declared: Declared) -> str:
         reference = declared.options.get("token", "")
@@ -267,12 +270,3 @@ def _require_good(answer: httpx.Response) -> None:
         if status in {401, 403}
         else "Check the account's address and the declared fields.",
     )
-
-
-def _bounded(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    for piece in answer.iter_bytes():
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise Busy("NetSuite's page is too large", retry_after=600)
-    return bytes(body)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from audit.errors import Rejected, Unreachable
-from audit.outgoing import Outgoing
+from audit.outgoing import Outgoing, read_bounded
 
 NEVER = [
     "169.254.169.254",
@@ -29,6 +29,11 @@ NEVER = [
     "224.0.0.1",
     "ff02::1",
     "255.255.255.255",
+    "::ffff:0:127.0.0.1",
+    "::ffff:0:8.8.8.8",
+    "192.88.99.1",
+    "3fff::1",
+    "5f00::1",
 ]
 PRIVATE = [
     "127.0.0.1",
@@ -187,3 +192,24 @@ def test_the_client_goes_on_to_the_next_number_where_nobody_answers(
     with rule.client(5) as client:
         assert client.get(f"http://name.example:{port}/").status_code == 302
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_that_drips_is_given_up(late: bool) -> None:
+    """Each chunk comes in time; the whole must as well."""
+    clock = iter(range(100))
+    step = 4 if late else 1
+    answer = httpx.Response(200, content=iter([b"x" * 16 * 1024] * 4))
+    with httpx.Client(timeout=2) as client:
+        if late:
+            with pytest.raises(ValueError, match="too slow"):
+                read_bounded(client, answer, 10**6, lambda: step * next(clock))
+        else:
+            assert len(read_bounded(client, answer, 10**6, lambda: step * next(clock))) == 65_536
+
+
+def test_an_answer_that_is_too_long_is_given_up() -> None:
+    with httpx.Client() as client:
+        assert read_bounded(client, httpx.Response(200, content=b"x" * 10), 10) == b"x" * 10
+        with pytest.raises(ValueError, match="too long"):
+            read_bounded(client, httpx.Response(200, content=b"x" * 11), 10)

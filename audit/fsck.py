@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     LargeBinary,
     Row,
     Text,
+    cast,
     func,
     literal,
     make_url,
@@ -89,6 +91,7 @@ def _check(
     from audit import deep
 
     with database.reading() as connection:
+        _check_kinds(connection)
         log = origin(connection)
     # Read before the entries: what is signed meanwhile is not among those that we see.
     try:
@@ -136,6 +139,18 @@ def _check_kinds(connection: Connection) -> None:
         if count:
             place = index if isinstance(index, int) else None
             raise Tampered(f"table {table.name} holds a value of the wrong kind", index=place)
+        for column in table.columns:
+            if _kind(column) == "text":
+                _check_text(connection, column)
+
+
+def _check_text(connection: Connection, column: Column[Any]) -> None:
+    """Raise `Tampered` where SQLite, which lets any bytes into a text, holds what is none."""
+    for written in connection.execute(select(cast(column, LargeBinary)).distinct()).scalars():
+        try:
+            bytes(written).decode()
+        except UnicodeDecodeError as error:
+            raise Tampered(f"table {column.table.name} holds a text that is none") from error
 
 
 def _kind(column: ColumnElement[Any]) -> str:
@@ -145,11 +160,13 @@ def _kind(column: ColumnElement[Any]) -> str:
 
 
 def origin(connection: Connection) -> str:
-    """Return the log's name; raises `Unverifiable` where there is no log."""
-    found = connection.execute(select(tables.head.c.origin)).scalar()
-    if found is None:
+    """Return the log's name; raises `Unverifiable` where there is no log, `Tampered` beyond one."""
+    found = connection.execute(select(tables.head.c.origin)).scalars().all()
+    if not found:
         raise Unverifiable("the database holds no ledger")
-    return str(found)
+    if len(found) > 1:
+        raise Tampered("the ledger has several heads")
+    return str(found[0])
 
 
 def known_checkpoints(

@@ -154,6 +154,39 @@ def test_a_value_of_the_wrong_kind_is_found(tmp_path: Path, damage: str) -> None
     assert "wrong kind" in said
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE series SET model = CAST(x'ff63' AS TEXT) WHERE model = 'credit'", "series"),
+        ("UPDATE head SET origin = CAST(x'ff63' AS TEXT)", "head"),
+        ("UPDATE key_ring SET root_id = CAST(x'c328' AS TEXT)", "key_ring"),
+    ],
+)
+def test_a_text_that_is_no_utf_8_was_tampered_with(tmp_path: Path, damage: str, named: str) -> None:
+    store = opened(tmp_path)
+    store.ledger.append([prediction(number) for number in range(5)])
+    store.close()
+    with without_guards(store.settings.url) as connection:
+        assert connection.execute(text(damage)).rowcount
+    for deep in (False, True):
+        found, said = checked(store.settings, deep=deep)
+        assert found == TAMPERED, said
+        assert f"table {named}" in said
+
+
+def test_a_second_head_was_put_there(tmp_path: Path, database: str) -> None:
+    store = opened(tmp_path, database)
+    store.ledger.append([prediction(number) for number in range(5)])
+    store.close()
+    columns = "origin, size, root, logged_us, key_epoch"
+    with without_guards(store.settings.url) as connection:
+        connection.execute(text(f"INSERT INTO head SELECT 2, {columns} FROM head"))
+    for deep in (False, True):
+        found, said = checked(store.settings, deep=deep)
+        assert found == TAMPERED, said
+        assert "several heads" in said
+
+
 def _erase(url: str, *indexes: int, leave: str = "") -> None:
     """Remove payloads as an erasure does, but for the row of table `leave`."""
     with without_guards(url) as connection:

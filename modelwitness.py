@@ -335,18 +335,11 @@ def running(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run serve, schedule and dashboard as child processes until the block ends."""
     store = ["--data", str(data), *(["--database", database] if database else [])]
+    pages = ["--host", host, "--port", str(dashboard_port)]
     commands = (
         ["serve", *store, "--host", host, "--port", str(port), "--quiet"],
         ["schedule", *store, "--quiet"],
-        [
-            "dashboard",
-            "--api",
-            f"http://{host}:{port}",
-            "--host",
-            host,
-            "--port",
-            str(dashboard_port),
-        ],
+        ["dashboard", "--api", f"http://{host}:{port}", *pages],
     )
     with together(commands, {**environment, "DO_NOT_TRACK": "1"}) as processes:
         await_ready(f"http://{host}:{port}/readyz", processes)

@@ -62,13 +62,17 @@ def said(what: str, field: str, shape: type[msgspec.Struct] | None = None) -> Am
     return Amiss(field, f"{here} is not what the schema wants", _SCHEMA)
 
 
+_LONGEST_NAME = 64
+
+
 def _missing(found: re.Match[str], field: str, _: str) -> Amiss:
     place = f"{field}/{found[1]}"
     return Amiss(place, f"{place} is missing", f"Add {found[1]}.")
 
 
-def _unknown(_: re.Match[str], field: str, here: str) -> Amiss:
-    return Amiss(field, f"{here} has a member that is not known there", "Leave it out.")
+def _unknown(found: re.Match[str], field: str, here: str) -> Amiss:
+    name = found[1] if len(found[1]) <= _LONGEST_NAME and found[1].isprintable() else "that"
+    return Amiss(field, f"{here} has a member that is not known there: {name}", "Leave it out.")
 
 
 def _time(found: re.Match[str], field: str, here: str) -> Amiss:
@@ -103,7 +107,7 @@ def _bound(found: re.Match[str], field: str, here: str) -> Amiss:
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str, str], Amiss]], ...] = (
     (re.compile(r"Object missing required field `(\w+)`"), _missing),
-    (re.compile(r"Object contains unknown field"), _unknown),
+    (re.compile(r"Object contains unknown field `(.*?)`", re.DOTALL), _unknown),
     (re.compile(r"datetime"), _time),
     (re.compile(r"Expected `([^`]+)`, got `(\w+)`"), _type),
     (re.compile(r"Expected `([^`]+)` of length (>=|<=|==) (\d+)"), _length),

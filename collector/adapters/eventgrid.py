@@ -36,6 +36,7 @@ class _Validation(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
+_decode_validation = msgspec.json.Decoder(_Validation).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,7 +64,7 @@ def _validated(events: list[bytes]) -> Opened:
         raise Invalid("a validation is one event", remedy="Let Event Grid send it.")
     data = json_of(events[0], _decode).data
     try:
-        code = msgspec.convert(data, _Validation).code
+        code = _decode_validation(_encode(data)).code
     except msgspec.ValidationError:
         raise Invalid(
             "the validation holds no code", field="/0/data/validationCode", remedy="Send one."

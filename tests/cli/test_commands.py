@@ -11,6 +11,7 @@ import modelwitness
 from audit.roles import ROLES
 
 SECRET = "hunter2"
+PORT = "a free port"
 
 
 @pytest.fixture
@@ -51,18 +52,22 @@ Run = Callable[..., tuple[int, str, str]]
         (["apply", "half.yaml"], "model: is missing; name the model"),
         (["apply", "noise.yaml"], "give a UTF-8 file"),
         (["tokens", "list", "--data", "cut.yaml"], "Give --data a directory"),
-        (["serve", "--data", "cut.yaml/below"], "Give --data a directory"),
+        (["serve", "--port", PORT, "--data", "cut.yaml/below"], "Give --data a directory"),
         (["export", "--to", "cut.yaml/below"], "Check the name"),
         (["anchor", "--to", "cut.yaml/below"], "Check the name"),
         (["tokens", "list", "--database", SECRET], "Write sqlite:///PATH or postgresql"),
         (["tokens", "list", "--database", f"mysql://u:{SECRET}@h/d"], "Write sqlite:///PATH"),
-        (["serve", "--database", f"postgresql://u:{SECRET}@127.0.0.1:9/d"], "--database"),
+        (
+            ["serve", "--port", PORT, "--database", f"postgresql://u:{SECRET}@127.0.0.1:9/d"],
+            "--database",
+        ),
         (["keys", "show", "--database", "sqlite:////none/ledger.db"], "--database"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_with_its_remedy(
-    run: Run, tmp_path: Path, words: list[str], said: str
+    run: Run, tmp_path: Path, free_port: Callable[[], int], words: list[str], said: str
 ) -> None:
+    words = [str(free_port()) if word == PORT else word for word in words]
     (tmp_path / "cut.yaml").write_text("kind: policy\nmodel: [")
     (tmp_path / "half.yaml").write_text("kind: policy\n")
     (tmp_path / "noise.yaml").write_bytes(b"\xff\xfe\x00")

@@ -35,6 +35,11 @@ TONES: Final[dict[str, tuple[str, str]]] = {
     "error": ("✕", "bad"),
     "fallback": ("▲", "warn"),
     "simulated": ("◇", "info"),
+    # Kinds of trouble of an integration.
+    **dict.fromkeys(
+        ("silence", "errors", "rejects", "gaps", "counts", "late", "still"), ("✕", "bad")
+    ),
+    **dict.fromkeys(("volume", "skew", "lag", "unpaired"), ("▲", "warn")),
 }
 
 

@@ -38,7 +38,7 @@ def show(frame: Frame, alerts: list[Alert]) -> None:
             if alert.integration
             else alert.model,
             wording.ABSENT if alert.integration else alert.version,
-            looks.wrapped(alert.reason or ", ".join(alert.columns)),
+            looks.wrapped(wording.sentence(alert.reason) or ", ".join(alert.columns)),
             wording.moment(alert.raised),
             alert.owner or wording.ABSENT,
             looks.join(alert.acknowledged_by or wording.ABSENT, looks.simulated(alert.simulated)),

@@ -57,11 +57,7 @@ def _table(kept: list[Kept]) -> str:
         (
             wording.moment(each.received, seconds=True),
             each.integration,
-            looks.wrapped(
-                looks.join(
-                    wording.sentence(each.reason), looks.mono(each.field) if each.field else ""
-                )
-            ),
+            looks.wrapped(looks.join(wording.sentence(each.reason), _place(each))),
             looks.wrapped(each.remedy or wording.ABSENT),
             wording.count(each.items),
             wording.count(each.bytes),
@@ -70,6 +66,11 @@ def _table(kept: list[Kept]) -> str:
         for each in kept
     ]
     return looks.table(fields, rows, caption="What was refused and is kept, oldest first")
+
+
+def _place(kept: Kept) -> looks.Text:
+    """The field that is wrong, unless the reason names it."""
+    return looks.mono(kept.field) if kept.field and kept.field not in kept.reason else ""
 
 
 def _act(frame: Frame, kept: list[Kept]) -> None:

@@ -202,6 +202,7 @@ def test_a_refusal_is_replayed_in_vain_and_discarded_with_a_reason(
     assert system.ask("/v1/quarantine")["items"] == [kept]
     page.get_by_role("button", name="Discard…").click()
     dialog = page.get_by_role("dialog")
+    dialog.get_by_text("This cannot be taken back").wait_for()
     page.screenshot(path=SCREENSHOTS / "discard.png")
     dialog.get_by_label("Reason").fill("A test of the kiosk.")
     dialog.get_by_role("button", name="Discard for good").click()

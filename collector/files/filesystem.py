@@ -47,7 +47,7 @@ class FileSystem:
             at,
             at.removeprefix(self._root).lstrip("/"),
             int(told.get("size") or 0),
-            f"{version}{changed}",
+            str(version or changed),
             _micros(changed),
         )
 

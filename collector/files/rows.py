@@ -179,7 +179,8 @@ def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
         raise Unreadable(
             f"the file has more than {MOST_COLUMNS} columns", remedy="Write fewer columns."
         )
-    groups, before = [], 0
+    groups: list[int] = []
+    before = 0
     for number in range(about.num_row_groups):
         group = about.row_group(number)
         if group.total_byte_size > LARGEST_GROUP:

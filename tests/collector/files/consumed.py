@@ -27,7 +27,7 @@ class Watching(Consuming):
         environment: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        """`before` is what the command is run by, such as `setpriv`."""
+        """`before` is what the command is run by; it is followed by `python -m modelwitness`."""
         lines = {
             "kind": "files",
             "name": "drop",

@@ -23,6 +23,7 @@ compiled, `Invalid` when a value does not fit; neither ever repeats a value.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
@@ -46,6 +47,7 @@ _TRUE, _FALSE = (
     frozenset({"false", "no", "0", "n", "off"}),
 )
 _LONGEST: Final = 2_000
+_whole = re.compile(r"[+-]?\d{1,64}")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -53,7 +55,7 @@ class Scope(NamedTuple):
     """What an expression may look at."""
 
     item: Any
-    body: Any
+    body: Callable[[], Any]
     message: Message
 
 
@@ -114,7 +116,7 @@ def _path(text: str, place: str, *, whole: bool) -> Expression:
 
     def find(scope: Scope) -> Any:
         try:
-            return search(scope.body if whole else scope.item)
+            return search(scope.body() if whole else scope.item)
         except (JMESPathError, RecursionError):
             raise _unfit(place, "the path does not fit what is there") from None
 
@@ -222,8 +224,10 @@ def _number(value: Any, place: str) -> float:
 
 
 def _integer(value: Any, place: str) -> int:
-    number = int(value) if isinstance(value, str) and value.lstrip("+-").isdecimal() else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
+    number = int(value) if isinstance(value, str) and _whole.fullmatch(value) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise _unfit(place, "a value is no whole number")
+    if isinstance(number, float) and not number.is_integer():  # nor is infinity, nor NaN
         raise _unfit(place, "a value is no whole number")
     return int(number)
 

@@ -7,8 +7,9 @@ attributes as `@name`, text beside them as `#text`. Values of CSV and XML are te
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
@@ -20,16 +21,27 @@ from collector.errors import Malformed, TooLarge
 FORMATS: Final = ("json", "csv", "xml")
 _MOST: Final = 100_000
 _COLUMNS: Final = 2_000
+_NAME: Final = 200
+_CELLS: Final = 1_000_000
+_TOLD: Final = 64 * 1024 * 1024
+"""Characters of all rows of CSV with their columns' names, as an event of each would tell them."""
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
+Raw = Callable[[], bytes]
+"""Makes the bytes that quarantine keeps of an item, which only one that is refused needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A whole body, and its items with the bytes that quarantine keeps of each."""
+    """A body: `whole()` is all of it, `items()` yields each with its bytes, nothing kept of them.
 
-    whole: Any
-    items: list[tuple[bytes, Any]]
+    Both read it anew, and raise what `body_of` raises.
+    """
+
+    whole: Callable[[], Any]
+    items: Callable[[], Iterable[tuple[Raw, Any]]]
 
     def encode(self, item: Any) -> bytes:
         """Return bytes of an item that a path found."""
@@ -44,19 +56,23 @@ def body_of(format: str, raw: bytes) -> Body:
 
 def _json(raw: bytes) -> Body:
     stripped = raw.strip(b" \t\r\n")
-    if not stripped.startswith(b"[") and b"\n" in stripped:
+    many = stripped.startswith(b"[")
+    parts = []
+    if not many and b"\n" in stripped:
         lines = [line for line in stripped.split(b"\n") if line.strip()]
         if all(line.lstrip().startswith(b"{") for line in lines) and _is_json(lines[0]):
-            if len(lines) > _MOST:
-                raise _too_many()
-            items = [(line, json_of(line, _decode)) for line in lines]
-            return Body([item for _, item in items], items)
-    parts = parts_of(raw)
+            many, parts = True, lines
+    parts = parts or parts_of(raw)
     if len(parts) > _MOST:
         raise _too_many()
-    items = [(part, json_of(part, _decode)) for part in parts]
-    whole = [item for _, item in items] if stripped.startswith(b"[") else items[0][1]
-    return Body(whole, items)
+
+    def items() -> Iterator[tuple[Raw, Any]]:
+        return ((partial(bytes, part), json_of(part, _decode)) for part in parts)
+
+    def whole() -> Any:
+        return [item for _, item in items()] if many else json_of(parts[0], _decode)
+
+    return Body(cache(whole), items)
 
 
 def _is_json(line: bytes) -> bool:
@@ -68,33 +84,57 @@ def _is_json(line: bytes) -> bool:
 
 
 def _csv(raw: bytes) -> Body:
+    def items() -> Iterator[tuple[Raw, Any]]:
+        return _rows(raw)
+
+    return Body(cache(lambda: [item for _, item in items()]), items)
+
+
+def _rows(raw: bytes) -> Iterator[tuple[Raw, Any]]:
+    count = cells = told = 0
     try:
-        text = raw.decode("utf-8-sig")
-        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-        names = next(rows, [])
-        if not names or len(names) > _COLUMNS or len(set(names)) != len(names):
-            raise Malformed(
-                "the CSV has no header line with different names",
-                remedy="Send a first line that names each column once.",
-            )
-        items: list[tuple[bytes, Any]] = []
-        for row in rows:
-            if len(items) >= _MOST:
-                raise _too_many()
-            if row:
-                item = dict(zip(names, row, strict=False))
-                items.append((_encode(item), item))
+        with io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline="") as text:
+            rows = csv.reader(text, strict=True)
+            names = _named(next(rows, []))
+            all_names = sum(map(len, names))
+            for row in rows:
+                if not row:
+                    continue
+                count, cells = count + 1, cells + len(row)
+                told += all_names + sum(map(len, row))
+                if count > _MOST or cells > _CELLS or told > _TOLD:
+                    raise _too_many()
+                yield partial(_written, names, row), dict(zip(names, row, strict=False))
     except (UnicodeDecodeError, csv.Error):
         raise Malformed(
             "the body is not valid CSV", remedy="Send CSV in UTF-8 with a header line."
         ) from None
-    return Body([item for _, item in items], items)
+
+
+def _named(names: list[str]) -> list[str]:
+    if not names or len(names) > _COLUMNS or len(set(names)) != len(names):
+        raise Malformed(
+            "the CSV has no header line with different names",
+            remedy="Send a first line that names each column once.",
+        )
+    if max(map(len, names)) > _NAME:
+        raise Malformed(
+            f"the CSV has a column whose name is longer than {_NAME} characters",
+            remedy="Shorten the names in the first line.",
+        )
+    return names
+
+
+def _written(*rows: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
 
 
 def _xml(raw: bytes) -> Body:
     root = xml_of(raw)
     whole = {local(root.tag): _member(root)}
-    return Body(whole, [(raw, whole)])
+    return Body(lambda: whole, lambda: [(lambda: raw, whole)])
 
 
 def _member(element: Element) -> Any:
@@ -116,4 +156,7 @@ def _member(element: Element) -> Any:
 
 
 def _too_many() -> TooLarge:
-    return TooLarge(f"the body has more than {_MOST} items", remedy="Send fewer in one message.")
+    return TooLarge(
+        f"the body has more than {_MOST} items, or rows of too many columns together",
+        remedy="Send fewer in one message.",
+    )

@@ -24,10 +24,11 @@ old and changed. Everything is compiled once; `Mapping.read` is pure.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from audit.declared import Section
-from audit.errors import BadDeclaration
+from audit.errors import BadDeclaration, Rejected
 from audit.events import Event
 from collector.adapters import times
 from collector.adapters.changes import Change, Reader, event_from
@@ -35,7 +36,7 @@ from collector.adapters.wire import Adapted, Message, Refused
 from collector.errors import CollectorError, Invalid
 from collector.integrations.declaration import Declared
 from collector.mapping.expressions import Expression, Scope, compiled, plain
-from collector.mapping.formats import FORMATS, Body, body_of
+from collector.mapping.formats import FORMATS, Body, Raw, body_of
 
 TYPES: Final = {
     "prediction": "PredictionLogged",
@@ -48,6 +49,9 @@ TYPES: Final = {
 CHANGE: Final = ("object", "id", "time", "actor", "role", "key", "new", "old", "changed")
 KEYS: Final = ("format", "items", "when", "verified", "events")
 _OWN: Final = frozenset({"origin", "cloudevent"})
+_UNFORESEEN: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +77,34 @@ class Mapping:
     def read(self, message: Message, declared: Declared) -> Adapted:
         """Return what a message becomes. Raises `CollectorError` where no item can be told."""
         body = body_of(self.format, message.unpacked)
-        found = list(self._items(body, message))
         events: list[Event] = []
         refused: list[Refused] = []
-        unrelated = 0
-        for raw, item in found:
+        unrelated = count = 0
+        for raw, item in self._items(body, message):
+            count += 1
             try:
                 made = self._events(Scope(item, body.whole, message), declared)
-            except CollectorError as error:
-                if len(found) == 1:
-                    raise
-                refused.append(Refused(raw, error))
-                continue
-            events += made
-            unrelated += not made
+            except Rejected as error:
+                refused.append(Refused(raw(), _refusal(error)))
+            except _UNFORESEEN as error:
+                # Whatever a value did to its evaluation must not sink the items beside it.
+                refused.append(Refused(raw(), _unforeseen(error)))
+            else:
+                events += made
+                unrelated += not made
+        if count == 1 and refused:
+            raise refused[0].error
         return Adapted(events=events, refused=refused, unrelated=unrelated)
 
-    def _items(self, body: Body, message: Message) -> Iterable[tuple[bytes, Any]]:
+    def _items(self, body: Body, message: Message) -> Iterable[tuple[Raw, Any]]:
         if self.items is None:
-            return body.items
-        listed = self.items(Scope(body.whole, body.whole, message))
+            return body.items()
+        listed = self.items(Scope(body.whole(), body.whole, message))
         if listed is None:
             listed = []
         if not isinstance(listed, list):
             listed = [listed]
-        return [(body.encode(each), each) for each in listed]
+        return ((partial(body.encode, each), each) for each in listed)
 
     def _events(self, scope: Scope, declared: Declared) -> list[Event]:
         if self.when is not None and not _holds(self.when(scope)):
@@ -201,6 +208,19 @@ def _require_apart(fields: Section, found: dict[str, Expression]) -> None:
         parent = name.rpartition(".")[0]
         if parent and parent in found:
             raise BadDeclaration(fields.at(name), "is inside another field", "write one of the two")
+
+
+def _refusal(error: Rejected) -> CollectorError:
+    if isinstance(error, CollectorError):
+        return error
+    return Invalid(str(error), field=error.field, remedy=error.remedy)
+
+
+def _unforeseen(error: Exception) -> Invalid:
+    return Invalid(
+        f"a value cannot be evaluated ({type(error).__name__})",
+        remedy="Compare the body with the mapping: `modelwitness mapping try`.",
+    )
 
 
 def _holds(value: Any) -> bool:

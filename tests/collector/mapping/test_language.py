@@ -1,6 +1,7 @@
 """A mapping makes the events that it says, of JSON, CSV or XML, and refuses what does not fit."""
 
 import contextlib
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from audit.declared import load
 from audit.errors import BadDeclaration
 from collector.adapters.wire import Adapted, Message
-from collector.errors import CollectorError, Invalid, Malformed
+from collector.errors import CollectorError, Invalid, Malformed, TooLarge
 from collector.integrations.declaration import Declared, Record
+from collector.mapping import language
 from collector.mapping.adapter import Mapped
+from collector.mapping.expressions import Scope
+from collector.mapping.formats import Body
 from collector.mapping.language import mapping_of
 
 DECLARED = Declared(name="loans", adapter="mapping", model="credit", version="3")
@@ -279,3 +283,80 @@ def test_the_same_declaration_is_compiled_once() -> None:
     message = Message(unpacked=msgspec.json.encode({"data": [ITEM]}))
     assert [each.id for each in mapped(message, declared).events] == ["17:r:2", "17:paid"]
     assert mapped(message, declared).events == mapped(message, declared).events
+
+
+WHOLE = """
+format: csv
+events:
+  - type: prediction
+    fields:
+      id: id
+      time: at
+      model.name: {const: m}
+      output: {path: out, as: integer}
+"""
+
+
+@pytest.mark.parametrize("bad", ["--5", "+-7", "9" * 5_000, "1e999", "1.5"])
+def test_a_text_that_is_no_whole_number_is_refused_and_its_neighbours_are_not(bad: str) -> None:
+    rows = [["id", "at", "out"], *([f"r{n}", "2026-01-05T10:00:00Z", f"+{n}"] for n in range(3))]
+    rows[2][2] = bad
+    found = read(WHOLE, "\n".join(map(",".join, rows)).encode())
+    assert [each["output"] for each in bodies(found)] == [0, 2]
+    [refused] = found.refused
+    assert isinstance(refused.error, Invalid)
+    assert bad not in str(refused.error)
+    with pytest.raises(Invalid):  # what is kept of it reads as it did
+        read(WHOLE, refused.raw)
+
+
+def test_what_a_value_does_to_its_evaluation_is_its_own_items_refusal() -> None:
+    text = WHOLE.replace("csv", "json").replace("output: {path: out, as: integer}", "output: out")
+    mapping = mapping_of(load(text), "mapping")
+
+    def failing(scope: Scope) -> Any:
+        if scope.item["out"]:
+            raise scope.item["out"]()
+        return 1
+
+    mapping.events[0].fields["output"] = failing
+    for error in (ValueError, TypeError, OverflowError, RecursionError, KeyError):
+        items = [
+            (lambda: b"raw", {"id": f"r{n}", "at": "2026-01-05T10:00:00Z", "out": out})
+            for n, out in enumerate((None, error, None))
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(language, "body_of", lambda *_, items=items: Body(list, lambda: items))
+            found = mapping.read(Message(), DECLARED)
+        assert len(found.events) == 2
+        assert [type(each.error) for each in found.refused] == [Invalid]
+
+
+def test_columns_with_long_names_take_no_more_memory_than_their_body() -> None:
+    names = ",".join(f"c{n}" + "x" * 195 for n in range(1_000))
+    rows = "".join(f"r{n},2026-01-05T10:00:00Z,1{',' * 1_000}\n" for n in range(300))
+    body = f"id,at,out,{names}\n{rows}".encode()
+    tracemalloc.start()
+    try:
+        found = read(WHOLE, body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.events) == 300
+    assert peak < 10 * len(body)
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "refusal"),
+    [
+        (["x" * 201], 1, Malformed),
+        ([f"c{n}" for n in range(2_000)], 501, TooLarge),
+        ([f"c{n}" + "x" * 190 for n in range(2_000)], 200, TooLarge),
+    ],
+)
+def test_csv_that_would_grow_beyond_bounds_is_refused(
+    names: list[str], rows: int, refusal: type[CollectorError]
+) -> None:
+    body = ",".join(names) + "\n" + ("," * (len(names) - 1) + "1\n") * rows
+    with pytest.raises(refusal):
+        read(WHOLE, body.encode())

@@ -152,6 +152,16 @@ BEFORE = "kind: integration\nname: crm\nadapter: crm\n"
             "credential.options.jwks",
             "is no address",
         ),
+        *(
+            (
+                BEFORE
+                + "credential:\n  verify: jwt\n  options:"
+                + f" {{issuer: i, audience: a, jwks: '{keys}', email: e}}\n",
+                "credential.options.jwks",
+                "is no address",
+            )
+            for keys in ("http://keys.example/", "http://127.0.0.1.example/", "http://localhost.x")
+        ),
         (
             BEFORE.replace("adapter: crm", "adapter: deals")
             + "credential: {verify: hubspot-v3, secrets: [env:A]}\n",

@@ -60,6 +60,7 @@ class Arrivals:
             select(*leaves.COLUMNS)
             .select_from(leaves.STORED)
             .where(entry.c.idx >= first, entry.c.idx < end, (entry.c.idx - first) % every == 0)
+            .order_by(entry.c.idx)
         )
         with self._database.reading() as connection:
             found = [leaf.parse(leaves.text(row)) for row in connection.execute(query)]

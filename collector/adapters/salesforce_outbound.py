@@ -37,9 +37,8 @@ _OUTBOUND = "http://soap.sforce.com/2005/09/outbound"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _XML = (("content-type", "text/xml; charset=utf-8"),)
-_session = re.compile(
-    rb"(<(?:[\w.-]{1,64}:)?SessionId\b[^<>]{0,512}>)[^<]*+", re.IGNORECASE | re.DOTALL
-)
+_SESSION = "sessionid"
+_named = re.compile(rb"sessionid(?![\w.-])", re.IGNORECASE)
 
 ACK = Reply(
     200,
@@ -150,6 +149,7 @@ def _alone(notification: Element, origin: dict[str, str]) -> bytes:
     for name, text in origin.items():
         SubElement(holder, f"{{{_OUTBOUND}}}{name}").text = text
     holder.append(notification)
+    _drop_session(root)
     whole: bytes = tostring(root, encoding="utf-8")
     return whole
 
@@ -162,9 +162,53 @@ def bare(message: Message) -> Message:
 
 
 def _without_session(body: bytes) -> bytes:
-    # Without its NULs, UTF-16 shows its ASCII: an element's name is found in either.
-    readable = body.replace(b"\0", b"") if b"\0" in body else body
-    return _session.sub(rb"\1", readable)
+    """What may be kept of a body: where it is XML, all but the session; else what is not near it.
+
+    XML is written anew, since there are many ways to write an element, and comments may hold one.
+    """
+    try:
+        root = xml_of(body)
+    except CollectorError:
+        # Without its NULs, UTF-16 shows its ASCII: an element's name is found in either.
+        return _without_traces(body.replace(b"\0", b"") if b"\0" in body else body)
+    if not _drop_session(root) and not _named.search(body.replace(b"\0", b"")):
+        return body
+    whole: bytes = tostring(root, encoding="utf-8")
+    return whole
+
+
+def _drop_session(root: Element) -> bool:
+    """Take every element and attribute of that name out; tells whether there was one."""
+    found = False
+    if local(root.tag).casefold() == _SESSION:
+        root.clear()
+        return True
+    for each in root.iter():
+        for child in [child for child in each if local(child.tag).casefold() == _SESSION]:
+            each.remove(child)
+            found = True
+        for name in [name for name in each.attrib if local(name).casefold() == _SESSION]:
+            del each.attrib[name]
+            found = True
+    return found
+
+
+def _without_traces(body: bytes) -> bytes:
+    """A body that is no XML without all that is between the first and the last tag of the name.
+
+    A beginning that is missing is thought before the body, an end after it.
+    """
+    found = [(each.start(), each.end()) for each in _named.finditer(body)]
+    if not found:
+        return body
+    first, last = found[0][0], found[-1]
+    start = body.rfind(b"<", 0, first)
+    if start < 0 or body.startswith(b"</", start):
+        start = 0
+    opened = body.rfind(b"<", 0, last[0])
+    end = body.find(b">", last[1])
+    closed = opened >= 0 and body.startswith(b"</", opened) and end >= 0
+    return body[:start] + (body[end + 1 :] if closed else b"")
 
 
 ADAPTER = Adapter(

@@ -195,6 +195,57 @@ def test_hostile_and_broken_xml_is_refused_acknowledged_and_kept_without_its_ses
     assert SECRET.encode() not in kept(made)
 
 
+LONG = "p" * 70
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut off"])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
+@pytest.mark.parametrize(
+    "session",
+    [
+        "<SessionId><![CDATA[TOKEN]]></SessionId>",
+        "<SessionId><![CDATA[</SessionId>TOKEN]]></SessionId>",
+        "<SessionId><!-- c -->TOKEN</SessionId>",
+        "<SessionId><?x?>TOKEN</SessionId>",
+        "<SessionId a='>'>TOKEN</SessionId>",
+        f"<SessionId a='{'x' * 600}'>TOKEN</SessionId>",
+        f"<{LONG}:SessionId xmlns:{LONG}='u'>TOKEN</{LONG}:SessionId>",
+        "<SessionId>x<b/>TOKEN</SessionId>",
+        "<SessionId>x<b></b>TOKEN</SessionId >",
+        "<SESSIONID\n>TOKEN</SESSIONID>",
+        "<!-- <SessionId>TOKEN</SessionId> -->",
+        "<a SessionId='TOKEN'/>",
+        "<SessionId>a</SessionId><SessionId>TOKEN</SessionId>",
+    ],
+)
+def test_a_session_is_kept_of_no_message_however_it_is_written(
+    session: str, encoding: str, whole: bool
+) -> None:
+    text = message("<Notification><Id>1</Id></Notification>").decode()
+    text = text.replace(f"<SessionId>{SECRET}</SessionId>", session).replace("UTF-8", encoding)
+    body = text.encode(encoding)[: None if whole else -20]
+    bare = ADAPTERS[NAME].bare(Message(body=body)).body
+    made = read(NAME, body, WRITING)
+    assert made.refused
+    for each in (bare, kept(made)):
+        assert b"TOKEN" not in each.replace(b"\0", b"")
+        assert b"OrganizationId" in each
+    if whole:
+        assert [str(each.error) for each in read(NAME, bare, WRITING).refused] == [
+            str(each.error) for each in made.refused
+        ]
+
+
+def test_a_session_whose_beginning_or_end_is_missing_is_not_kept() -> None:
+    bare = ADAPTERS[NAME].bare
+    for text in (
+        "TOKEN</SessionId><a",
+        "<a><SessionId>TOKEN",
+        "<a><SessionId>b</SessionId>SessionId TOKEN",
+    ):
+        assert b"TOKEN" not in bare(Message(body=text.encode())).body
+
+
 def test_cutting_out_the_session_takes_time_in_proportion() -> None:
     body = b"<SessionId>" * 50_000 + b"<SessionId " * 50_000
     began = time.perf_counter()

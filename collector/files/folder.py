@@ -13,7 +13,7 @@ from typing import BinaryIO
 from collector.files.place import Away, Found, Listing, guarded, opening
 
 DEEPEST = 64
-"""Folders inside each other that are looked into."""
+"""Folders inside each other that are looked into, the first of them included."""
 
 
 class Folder:
@@ -35,7 +35,7 @@ class Folder:
                 ".", onerror=closed.append, dir_fd=root
             ):
                 inside = folder.removeprefix(".").removeprefix("/")
-                if inside.count("/") >= DEEPEST - 1:
+                if inside.count("/") >= DEEPEST - 2:
                     below.clear()
                 for name in names:
                     _add(found, self._root, f"{inside}/{name}" if inside else name, descriptor)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prometheus_client import CollectorRegistry
 
-from audit.catalog import Catalog
 from audit.clock import system_clock
 from audit.errors import BadDeclaration
 from audit.events import micros
-from audit.outgoing import Outgoing
-from audit.settings import AuditSettings
-from audit.store import Store, open_store
 from collector.errors import Conflicting
-from collector.files.counts import FileCounts
-from collector.files.declaration import Files, parse
+from collector.files.declaration import parse
 from collector.files.late import listed as late_partitions
 from collector.files.partitions import late
-from collector.files.place import place_of
-from collector.files.watching import Watcher
-from collector.integrations.apply import apply_text
-from collector.integrations.wiring import Around, Wired, wired
-from collector.limits import Limits
-from collector.metrics import Metrics
-from collector.quarantine import Kept
+from tests.collector.files.watched import Place
 from tests.conftest import missing
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "samples"
@@ -43,97 +30,6 @@ def sample(*names: str) -> Path:
     if not path.exists():
         missing("the shared samples are not beside this checkout")
     return path
-
-
-class Place:
-    """A store and a folder that is watched."""
-
-    def __init__(self, folder: Path) -> None:
-        settings = AuditSettings(data=folder / "data")
-        self.store: Store = open_store(settings, [Catalog()], clock=system_clock, random=os.urandom)
-        self.folder = folder / "files"
-        self.folder.mkdir()
-        self.told: list[str] = []
-
-    def watcher(
-        self, holder: str = "test", now: Callable[[], int] = system_clock, **keys: Any
-    ) -> "Looking":
-        lines = {"name": "drop", "integration": "pricing", "rows": "predictions", **keys}
-        text = "\n".join(
-            ["kind: files", f"location: {self.folder}"]
-            + [f"{key}: {json.dumps(value)}" for key, value in lines.items()]
-        )
-        return Looking(self, parse(text), holder, now)
-
-    def ways(self) -> Wired:
-        metrics = Metrics(CollectorRegistry(), lambda: 0)
-        around = Around(self.store.documents, Outgoing(), {}, os.urandom)
-        return wired(self.store.ledger, self.store.work, system_clock, Limits(), metrics, around)
-
-    def declare(self, adapter: str, **keys: Any) -> None:
-        lines = {
-            "kind": "integration",
-            "name": "pricing",
-            "owner": "o",
-            "adapter": adapter,
-            **keys,
-        }
-        text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in lines.items())
-        apply_text(self.store.ledger, self.store.documents, text, "ann", clock=system_clock)
-
-    def ids(self) -> list[str]:
-        opened = self.store.reader.open(range(self.store.reader.size()))
-        return [
-            json.loads(each.body)["id"] for each in opened if each.leaf.type == "PredictionLogged"
-        ]
-
-    def models(self) -> set[tuple[str, str]]:
-        opened = self.store.reader.open(range(self.store.reader.size()))
-        found = (each.leaf for each in opened if each.leaf.type == "PredictionLogged")
-        return {(each.model, each.version) for each in found}
-
-    def kept(self) -> list[Kept]:
-        quarantine = self.ways().quarantine
-        return [quarantine.get(each.id) for each in quarantine.list()[0]]
-
-    def quarantined(self) -> list[bytes]:
-        return [each.body for each in self.store.work.list("quarantine")]
-
-
-class Looking:
-    """A watcher of a place, and what it counted; each look is of a process by itself."""
-
-    def __init__(self, place: Place, files: Files, holder: str, now: Callable[[], int]) -> None:
-        self.counts = FileCounts(files.name)
-        self._place = place
-        self._files = files
-        self._holder = holder
-        self._now = now
-
-    def look(self, times: int = 1) -> bool:
-        async def looks() -> bool:
-            place = self._place
-            watcher = Watcher(
-                self._files,
-                lambda files: place_of(files.location, files.options),
-                place.ways(),
-                place.store.work,
-                self._holder,
-                self._now,
-                asyncio.Event(),
-                self.counts,
-                place.told.append,
-            )
-            return all([await watcher.look() for _ in range(times)])
-
-        return asyncio.run(looks())
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Any:
-    found = Place(tmp_path)
-    yield found
-    found.store.close()
 
 
 def row(n: int, **more: Any) -> dict[str, Any]:
@@ -149,10 +45,6 @@ def row(n: int, **more: Any) -> dict[str, Any]:
 
 def lines(*rows: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in rows)
-
-
-def later(seconds: int) -> Callable[[], int]:
-    return lambda: system_clock() + seconds * 1_000_000
 
 
 def test_a_file_that_grows_is_logged_row_by_row_and_each_row_once(place: Place) -> None:
@@ -174,9 +66,9 @@ def test_a_last_line_without_an_end_is_one_when_the_file_is_final(place: Place) 
     path.write_bytes(lines(row(0)) + lines(row(1)).rstrip())
     ahead = system_clock() / 1e6 + 86_400  # its writer's clock
     os.utime(path, (ahead, ahead))
-    place.watcher(final_after="1m", now=later(5)).look()
+    place.watcher(final_after="1m", now=place.later(5)).look()
     assert place.ids() == ["p-0"]
-    watcher = place.watcher(final_after="1m", now=later(66))
+    watcher = place.watcher(final_after="1m", now=place.later(66))
     watcher.look(2)
     assert place.ids() == ["p-0", "p-1"]
     assert watcher.counts.files == 1
@@ -272,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_told_once_and_stops_nobody(place: Place) 
     (place.folder / "z.jsonl").write_bytes(lines(row(0)))
     (place.folder / "_SUCCESS").write_bytes(b"")
     (place.folder / ".z.jsonl.x1").write_bytes(lines(row(1)))
-    watcher = place.watcher(final_after="1s", now=later(10))
+    watcher = place.watcher(final_after="1s", now=place.later(10))
     watcher.look(3)
     assert place.ids() == ["p-0"]
     [told] = [each for each in place.told if "no readable parquet" in each]
@@ -332,7 +224,7 @@ def test_a_row_on_which_an_adapter_fails_is_kept_and_read_again_as_it_was_in_its
     (folder / "data.0.log").write_bytes(
         b'{"timestamp": "2026-07-01T10:00:00", "request_id": "r", "x": 1, "y": 2}\nno json\n'
     )
-    watcher = place.watcher(rows="integration", final_after="1s", now=later(10))
+    watcher = place.watcher(rows="integration", final_after="1s", now=place.later(10))
     watcher.look()
     assert (place.ids(), watcher.counts.quarantined) == ([], 2)
     place.declare("bentoml", options={"zone": "UTC", "predictions": "y"})

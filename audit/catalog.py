@@ -259,7 +259,6 @@ def _issued(each: Applied, body: dict[str, Any], view: View) -> None:
         hash=body["hash"],
         actor=body["actor"],
         roles=tuple(body["roles"]),
-        issued_us=each.event.event_us,
         integration=body.get("integration"),
         expires_us=micros(body["expires"]) if "expires" in body else None,
     )

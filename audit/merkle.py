@@ -74,8 +74,9 @@ def inclusion_proof(index: int, size: int, read: Read) -> list[bytes]:
 def consistency_proof(size1: int, size2: int, read: Read) -> list[bytes]:
     """Hashes that show that the tree of `size1` leaves is a prefix of that of `size2`.
 
-    Empty when the sizes are equal or `size1` is 0 (what a witness expects for a log it
-    has not seen). Raises `Rejected` unless 0 <= size1 <= size2.
+    For witnesses and monitors, who hold an older checkpoint of the log and compute this from its
+    public tiles; nothing here asks for it. Empty when the sizes are equal or `size1` is 0 (what a
+    witness expects for a log it has not seen). Raises `Rejected` unless 0 <= size1 <= size2.
     """
     if not 0 <= size1 <= size2:
         raise Rejected(f"no consistency proof leads from size {size1} to size {size2}")
@@ -120,8 +121,9 @@ def verify_consistency(
 ) -> None:
     """Return when the proof shows that tree 2 only appended to tree 1.
 
-    From size 0 nothing can be shown, which is `Rejected`, as are sizes that shrink;
-    a proof that does not hold raises `Tampered`.
+    For whoever holds an older checkpoint, as `consistency_proof` is; `verify` and `fsck` need no
+    proof, since they read every leaf. From size 0 nothing can be shown, which is `Rejected`, as
+    are sizes that shrink; a proof that does not hold raises `Tampered`.
     """
     if not 0 <= size1 <= size2:
         raise Rejected(f"no consistency proof leads from size {size1} to size {size2}")

@@ -14,7 +14,7 @@ key identifiers, encodings and the signature algorithm.
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
@@ -121,11 +121,6 @@ class Signer:
         object.__setattr__(self, "_key", key)
         verifier = Verifier(self.name, key.public_key().public_bytes_raw())
         object.__setattr__(self, "_verifier", verifier)
-
-    @classmethod
-    def generate(cls, name: str, random: Callable[[int], bytes]) -> Self:
-        """A new key; `random(n)` must give n unpredictable bytes, as `os.urandom` does."""
-        return cls(name, random(_KEY_SIZE))
 
     @classmethod
     def parse(cls, skey: str) -> Self:

@@ -150,21 +150,6 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(each).to_bytes(2) + each for each in entries)
 
 
-def decode_bundle(content: bytes) -> list[bytes]:
-    """The entries of a bundle; `Rejected` when it is cut off or holds more than 256."""
-    entries: list[bytes] = []
-    at = 0
-    while at < len(content):
-        start = at + 2
-        at = start + int.from_bytes(content[at:start])
-        if at > len(content):
-            raise Rejected(f"the bundle ends inside entry {len(entries)}")
-        if len(entries) == WIDTH:
-            raise Rejected(f"a bundle holds at most {WIDTH} entries")
-        entries.append(content[start:at])
-    return entries
-
-
 def _tiles_between(before: int, after: int, *, partial: bool) -> Iterator[Tile]:
     level = 0
     while after >> HEIGHT * level:

@@ -36,7 +36,6 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     hash: str
     actor: str
     roles: tuple[str, ...]
-    issued_us: int
     integration: str | None = None
     expires_us: int | None = None
     revoked_us: int | None = None

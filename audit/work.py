@@ -45,6 +45,11 @@ class Work:
         self._clock = clock
         self._lock = Lock()
 
+    def require_answering(self) -> None:
+        """Return where the table can be read now; raises `Busy` else."""
+        with self._database.reading() as connection:
+            connection.execute(select(work.c.key).limit(1)).first()
+
     def put(self, kind: str, key: str, body: bytes, due_us: int = 0) -> bool:
         """Add an item, durably; returns False (and changes nothing) where its key is there."""
         with self._database.writing() as connection, self._lock:

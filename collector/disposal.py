@@ -78,7 +78,7 @@ def expire(
             kept = kept_of(item.body)
             if expiry_us(kept, limits) <= clock():
                 over[item.key] = kept
-            else:  # kept by an earlier version, or the limit was raised meanwhile
+            else:  # the limit was raised meanwhile
                 work.later(KIND, item.key, expiry_us(kept, limits))
         if over:
             ledger.append([_once(_expired(over, limits, clock()))])

@@ -17,7 +17,6 @@ from audit.errors import AuditError
 from audit.ledger import Ledger
 from audit.problems import documented, problem
 from audit.work import Work
-from collector.quarantine import KIND
 
 _OPEN: list[dict[str, list[str]]] = [{}]
 """No token is needed."""
@@ -52,7 +51,7 @@ def routes(
     async def readyz() -> Response[str] | Response[bytes]:
         try:
             ledger.require_working()
-            await asyncio.to_thread(work.get, KIND, "")
+            await asyncio.to_thread(work.require_answering)
             await asyncio.to_thread(ledger.checkpoint)
         except AuditError as error:
             return problem(

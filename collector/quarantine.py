@@ -24,8 +24,7 @@ from collector.errors import Full
 from collector.limits import Limits
 
 KIND = "quarantine"
-ID_PATTERN = "^([0-9a-f]{16}|[0-9a-f]{24})$"
-"""Ids of 16 were given by earlier versions."""
+ID_PATTERN = "^[0-9a-f]{24}$"
 _LAG_US = 1_000_000
 """How long a measured share is believed, what this process adds to it included."""
 DAY_US = 86_400_000_000

@@ -34,7 +34,6 @@ _dotnet = re.compile(r"/Date\((-?\d{1,16})(?:[+-]\d{4})?\)/", re.ASCII)
 _offset = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _whole = re.compile(r"-?\d{1,22}", re.ASCII)
 _LONGEST = 64
-_NS: dict[Unit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 
 
 class Moment(NamedTuple):

@@ -133,3 +133,13 @@ def prediction(number: int = 0, **fields: Any) -> dict[str, Any]:
         "context": {"region": "eu", "segment": {"branch": "secret-branch"}},
         **fields,
     }
+
+
+def entries_of(bundle: bytes) -> list[bytes]:
+    """The entries of a bundle as tlog-tiles has them: each after its length in two bytes."""
+    entries = []
+    while bundle:
+        length = int.from_bytes(bundle[:2])
+        entries.append(bundle[2 : 2 + length])
+        bundle = bundle[2 + length :]
+    return entries

@@ -68,17 +68,6 @@ def test_keys_read_back_as_written() -> None:
     assert Signer.parse(SIGNER.skey) == SIGNER
 
 
-def test_a_generated_key_comes_from_the_given_randomness() -> None:
-    asked: list[int] = []
-
-    def random(count: int) -> bytes:
-        asked.append(count)
-        return bytes(range(count))
-
-    assert Signer.generate(SIGNER.name, random) == SIGNER
-    assert asked == [32]
-
-
 def test_a_signer_shows_its_seed_nowhere() -> None:
     shown = repr(SIGNER)
     assert SIGNER.name in shown

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from audit.access import Access
 from audit.api.protocol import BoundedProtocol
 from audit.catalog import Catalog
-from audit.clock import system_clock
+from audit.clock import Clock, system_clock
 from audit.documents import Projection
 from audit.outgoing import Outgoing
 from audit.problems import handlers
@@ -88,14 +88,15 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         adapters: Mapping[str, Adapter] | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
         callable: Sequence[str] = (),
+        clock: Clock = system_clock,
         **limits: Any,
     ) -> House:
         audit = AuditSettings(data=tmp_path / f"data{len(closing)}")
-        store = open_store(audit, [Catalog(), *projections], clock=system_clock, random=os.urandom)
+        store = open_store(audit, [Catalog(), *projections], clock=clock, random=os.urandom)
         closing.append(store.close)
-        tokens = Tokens(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        tokens = Tokens(store.ledger, store.documents, clock=clock, random=os.urandom)
         registry = CollectorRegistry()
-        access = Access(store.ledger, store.documents, clock=system_clock, random=os.urandom)
+        access = Access(store.ledger, store.documents, clock=clock, random=os.urandom)
         around = Around(
             store.documents,
             Outgoing(callable),
@@ -110,7 +111,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
             tokens,
             access,
             store.work,
-            system_clock,
+            clock,
             Limits(**limits),
             around,
             registry,

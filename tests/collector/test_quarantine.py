@@ -216,3 +216,9 @@ def _delivery(body: dict[str, Any]) -> Delivery:
         body=json.dumps(body).encode(),
         content_type="application/json",
     )
+
+
+def test_an_id_that_was_never_given_is_refused_before_it_is_looked_for(house: House) -> None:
+    for id in ("0" * 16, "0" * 23, "g" * 24):
+        answer = house.client.post(f"/v1/quarantine/{id}/replay", headers=house.token())
+        assert answer.status_code == 400, id

@@ -64,7 +64,7 @@ def test_a_body_that_does_not_come_is_408(house: House, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/cloudevents", "/v1/quarantine/0000000000000000/replay", "/nowhere"]
+    "path", ["/v1/cloudevents", "/v1/quarantine/000000000000000000000000/replay", "/nowhere"]
 )
 def test_a_body_that_comes_slowly_holds_no_connection_at_any_address(
     house: House, address: str, path: str

@@ -3,8 +3,8 @@
 import pytest
 
 from audit import checkpoint, merkle, note
-from audit.tiles import Tile, decode_bundle, decode_hashes, tiles_of
-from tests.audit.reading import Site, prediction
+from audit.tiles import Tile, decode_hashes, tiles_of
+from tests.audit.reading import Site, entries_of, prediction
 
 
 def test_a_stranger_rebuilds_the_root_from_tiles_without_a_token(site: Site) -> None:
@@ -15,7 +15,7 @@ def test_a_stranger_rebuilds_the_root_from_tiles_without_a_token(site: Site) -> 
     leaves: list[bytes] = []
     for tile in [Tile(None, 0), Tile(None, 1, signed.size - 256)]:
         content = client.get(f"/log/main/{tile.path}").content
-        leaves += [merkle.leaf_hash(entry) for entry in decode_bundle(content)]
+        leaves += [merkle.leaf_hash(entry) for entry in entries_of(content)]
     assert merkle.root_of(leaves) == signed.root
     hashes: list[bytes] = []
     for tile in tiles_of(signed.size):

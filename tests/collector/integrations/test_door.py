@@ -15,9 +15,11 @@ import pytest
 
 from audit.clock import system_clock
 from collector.integrations.registered import LAG_US
-from tests.collector.conftest import House
+from tests.collector.conftest import House, Open
 from tests.collector.integrations.senders import (
+    ADAPTERS,
     BY_HEADER,
+    ENVIRONMENT,
     HEADERS,
     HUB,
     OLD,
@@ -102,8 +104,12 @@ def test_a_declaration_is_in_force_everywhere_within_a_second(
     assert SECRET not in json.dumps(declared)
 
 
-def test_an_integration_that_declares_itself_opens_no_door(crm: House, web: httpx.Client) -> None:
+def test_an_integration_that_declares_itself_opens_no_door(opened: Open) -> None:
     """A token of an integration may tell of it; only what the operator applied lets senders in."""
+    ahead = 0
+    crm = opened(adapters=ADAPTERS, environment=ENVIRONMENT, clock=lambda: system_clock() + ahead)
+    declare(crm, BY_HEADER.format(name="crm"))
+    web = crm.client
     body = {
         "specversion": "1.0",
         "type": "modelwitness.IntegrationDeclared.v1",
@@ -126,7 +132,7 @@ def test_an_integration_that_declares_itself_opens_no_door(crm: House, web: http
             },
         )
         assert sent.status_code == 201, sent.text
-    time.sleep(2 * LAG_US / 1e6)
+    ahead = 2 * LAG_US
     assert web.post("/in/mallory", json={}, headers=crm.token("mallory")).status_code == 401
     assert web.post("/in/crm", json=predictions("a"), headers=HEADERS).status_code == 202
 

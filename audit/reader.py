@@ -19,9 +19,9 @@ from audit.compression import Codec
 from audit.database import Database
 from audit.errors import NotFound, PayloadGone
 from audit.events import SYSTEM, event_of_json
-from audit.keys import PREDICTION_FIELD, Keys
+from audit.keys import PREDICTION_FIELD, IndexKeys, Keys
 from audit.ledger import Ledger
-from audit.seal import Sealed, open_sealed
+from audit.seal import Sealed, SubjectKey, open_sealed
 from audit.search import BOUNDS, Bounds, Query
 from audit.tables import blind_index, entry, head, payload, series, subject_key
 
@@ -250,7 +250,9 @@ class Reader:
         if index is not None:
             raise PayloadGone(index)
 
-    def _subject_keys(self, connection: Connection, handles: set[int]) -> dict[int, Any]:
+    def _subject_keys(
+        self, connection: Connection, handles: set[int]
+    ) -> dict[int, SubjectKey | None]:
         with self._lock:
             self._refresh(connection)
             known = {handle: self._keys.cached(handle) for handle in handles}
@@ -273,7 +275,7 @@ class Reader:
             )
         return known
 
-    def _index_keys(self, connection: Connection) -> Any:
+    def _index_keys(self, connection: Connection) -> IndexKeys:
         with self._lock:
             self._refresh(connection)
             return self._keys.index

@@ -63,11 +63,16 @@ def router(
     if registry is None:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-    metrics = Metrics(registry, lambda: access.refusals)
+    held = Held(limits)
+    metrics = Metrics(
+        registry,
+        lambda: access.refusals,
+        lambda: held.held_bytes,
+        lambda: held.unproved_bytes,
+    )
     guard = authenticated(tokens, access.refused)
     ways = wired(ledger, work, clock, limits, metrics, around)
     halves = UnpairedMetric(work, registry)
-    held = Held(limits, metrics)
     refusals = Refusals(access.refused, metrics)
     entrance = Entrance(ways.ingest.take, tokens, guard, held, metrics)
     door = Door(

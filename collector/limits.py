@@ -30,7 +30,10 @@ class Limits(BaseSettings):
     keys: int = Field(default=2_000, ge=1)
     """Keys of all objects of one item together."""
     held_bytes: int = Field(default=128 * MIB, ge=1)
-    """Bytes of all bodies that one process holds at a time; beyond it, 503."""
+    """Bytes of all bodies of known senders that one process holds at a time; beyond it, 503."""
+    unproved_bytes: int = Field(default=32 * MIB, ge=1)
+    """Bytes held besides of bodies whose sender is known only once they are read (it signs them);
+    one integration has a quarter of it, or one body where that is more."""
     waiting_events: int = Field(default=20_000, ge=1)
     """Events of one integration that wait for the ledger at a time; beyond it, 429."""
     series: int = Field(default=2_000, ge=1)

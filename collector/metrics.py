@@ -27,19 +27,27 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 class Metrics(Collector):
     """Counts of one process, shown by one registry. Belongs to one event loop.
 
-    `strangers` tells how many requests without a valid token were turned away, wherever.
+    `strangers` tells how many requests without a valid token were turned away, wherever; `held`
+    how many bytes of bodies of known senders are held at this moment, `unproved` how many of those
+    whose senders are not known yet.
     """
 
-    def __init__(self, registry: CollectorRegistry, strangers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        strangers: Callable[[], int],
+        held: Callable[[], int] = lambda: 0,
+        unproved: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._strangers = strangers
+        self._held = held
+        self._unproved = unproved
         self._fates: Counter[tuple[str, str, str]] = Counter()
         self._refused: Counter[int] = Counter()
         self._not_kept: Counter[str] = Counter()
         self._durations: defaultdict[str, list[int]] = defaultdict(_no_durations)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._body_bytes = 0
-        self.held_bytes = 0
-        """Bytes of bodies that are held at this moment."""
         self.notes: Notes | None = None
         """Where refusals are noted for whoever watches the integrations."""
         registry.register(self)
@@ -103,8 +111,13 @@ class Metrics(Collector):
         )
         yield GaugeMetricFamily(
             "modelwitness_ingest_held_bytes",
-            "Bytes of bodies held at this moment",
-            value=self.held_bytes,
+            "Bytes of bodies of known senders held at this moment",
+            value=self._held(),
+        )
+        yield GaugeMetricFamily(
+            "modelwitness_ingest_unproved_bytes",
+            "Bytes of bodies held at this moment whose senders are not known yet",
+            value=self._unproved(),
         )
 
     def _histogram(self) -> HistogramMetricFamily:

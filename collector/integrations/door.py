@@ -7,8 +7,9 @@ count as credentials and go no further, and that the address is the declared one
 the request. Hides ASGI.
 
 Two things still tell a declared name. Where the sender signs its body, the refusal comes after the
-body and not before it. While a secret or key cannot be had, 503 comes in the place of 401, because
-whoever calls may be the sender, and many drop what was answered 401.
+body and not before it, and is 503 while as many such bodies are held as may be. While a secret or
+key cannot be had, 503 comes in the place of 401, because whoever calls may be the sender, and many
+drop what was answered 401.
 """
 
 import asyncio
@@ -101,10 +102,12 @@ class Door:
         verifier = VERIFIERS[declared.credential.verify]
         peer = request.client.host if request.client is not None else ""
         body: bytes | None = None
+        called: str | None = None  # for whom the body is held while nobody knows who sent it
         try:
             try:
                 if verifier.reads_body:
-                    body = await self._body(request)
+                    body = await self._body(request, declared.name)
+                    called = declared.name
                     message = msgspec.structs.replace(message, body=body)
                 await self._prove(verifier, message, declared, secret, peer)
             except Busy as error:
@@ -114,12 +117,15 @@ class Door:
             if body is None:
                 body = await self._body(request)
                 message = msgspec.structs.replace(message, body=body)
+            elif called is not None:
+                self._held.proved(body, called)
+                called = None
             reply = await self._take(_without_credentials(message, declared), declared, adapter)
         except (Busy, CollectorError) as error:
             return Answered(self._refusals.known(message, adapter, error))
         finally:
             if body is not None:
-                self._held.give_back(body)
+                self._held.give_back(body, called)
         self._metrics.answered(f"in:{adapter.name}", len(body), time.perf_counter() - began)
         return Answered(reply)
 
@@ -157,10 +163,10 @@ class Door:
             return None, None
         return found, self._adapters.get(found.adapter)
 
-    async def _body(self, request: Request[Any, Any, Any]) -> bytes:
+    async def _body(self, request: Request[Any, Any, Any], called: str | None = None) -> bytes:
         length = request.headers.get("content-length")
         return await self._held.read(
-            request.receive, None if length is None else length.encode("latin-1")
+            request.receive, None if length is None else length.encode("latin-1"), called
         )
 
     async def _prove(

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402 - after the path to its neighbours
 from rich.table import Table  # noqa: E402 - the same
 
-from tests.benchmarks import client, ingest, judging, reading, streams  # noqa: E402 - the same
+from tests.benchmarks import client, files, ingest, judging, reading, streams  # noqa: E402 - the same
 from tests.benchmarks.figures import Figure  # noqa: E402 - the same
 
 BENCHMARKS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "reading": reading.run,
     "judging": judging.run,
     "streams": streams.run,
+    "files": files.run,
     "client": client.run,
 }
 

@@ -1,9 +1,11 @@
 """The declarations in force: what the operator applied last, seen by every process within a second.
 
 Decides how old a look at them may be. All of them are read together, so that a name that nobody
-declared costs no look-up and takes no other time than one that is.
+declared costs no look-up and takes no other time than one that is. One that this version does not
+understand is not in force, which the log says once for each time that it is applied.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Final, Protocol
@@ -35,6 +37,8 @@ class Registered:
         self._read_us: int | None = None
         self._stored: dict[str, bytes] = {}
         self._declared: Mapping[str, Declared] = {}
+        self.strange: frozenset[str] = frozenset()
+        """Names whose declarations this version does not understand, as they were read last."""
 
     def get(self, name: str) -> Declared | None:
         """Return an integration's declaration, None where it has none; raises `Busy`."""
@@ -56,17 +60,30 @@ class Registered:
         now = self._clock()
         stored = dict(self._documents.each(INTEGRATION))
         declared: dict[str, Declared] = {}
+        strange: set[str] = set()
         for name, body in stored.items():
-            found = self._declared.get(name) if self._stored.get(name) == body else _declared(body)
+            try:
+                found = self._known(name, body)
+            except msgspec.ValidationError:
+                strange.add(name)
+                if self._stored.get(name) != body:
+                    _tell(name)
+                continue
             if found is not None:
                 declared[name] = found
         self._stored, self._declared, self._read_us = stored, declared, now
+        self.strange = frozenset(strange)
 
-
-def _declared(body: bytes) -> Declared | None:
-    """The declaration in a document; None where there is none that this version understands."""
-    declaration = _decode_document(body).declaration
-    try:
+    def _known(self, name: str, body: bytes) -> Declared | None:
+        if self._stored.get(name) == body and name not in self.strange:
+            return self._declared.get(name)
+        declaration = _decode_document(body).declaration
         return None if declaration is None else _decode_declared(msgspec.json.encode(declaration))
-    except msgspec.ValidationError:
-        return None
+
+
+def _tell(name: str) -> None:
+    logging.getLogger("modelwitness").error(
+        "integration %s: this version does not understand its declaration, which is not in force;"
+        " apply it again",
+        name,
+    )

@@ -25,9 +25,13 @@ class Watching(Consuming):
         *,
         before: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        what: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        """`before` is what the command is run by; it is followed by `python -m modelwitness`."""
+        """`what` stands in place of the file of the declaration.
+
+        `before` is what the command is run by; it is followed by `python -m modelwitness`.
+        """
         lines = {
             "kind": "files",
             "name": "drop",
@@ -40,6 +44,7 @@ class Watching(Consuming):
         self.text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())
         self._what = str(folder / "drop.yaml")
         Path(self._what).write_text(self.text)
+        self._words = what or [self._what]
         self._data = data
         self._log = folder / "drop.log"
         self._log.touch()
@@ -51,7 +56,7 @@ class Watching(Consuming):
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
-                    *self._before, sys.executable, "-m", "modelwitness", "consume", self._what,
+                    *self._before, sys.executable, "-m", "modelwitness", "consume", *self._words,
                     "--data", self._data,
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,

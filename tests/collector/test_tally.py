@@ -92,3 +92,25 @@ def test_a_client_that_closes_has_told_what_it_logged_and_it_is_all_there(
     assert len(found.items) in {2, 3}  # the hour may change while this runs
     assert sum(sum(each.counts.values()) for each in found.items) == 3
     assert told.gaps(documents, "web").missing == 0
+
+
+def test_a_client_that_runs_on_reports_the_hours_that_are_over(
+    opened: Open,
+    free_port: Callable[[], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collector.client.HOUR", 1)  # it looks every second whether one is
+    house = opened(Completeness())
+    with listening(house.app, free_port()) as address:
+        client = Client(address, token(house), tmp_path / "spool.db")
+        client.log_prediction("credit", "3", {}, time=TEN)
+        client.log_prediction("credit", "3", {})  # of the hour that is not over
+        deadline = time.monotonic() + 20
+        while not house.bodies("CountsReported"):
+            assert time.monotonic() < deadline, "nothing was reported"
+            time.sleep(0.05)
+        [report] = house.bodies("CountsReported")
+        client.close()
+    assert (report["from"], report["counts"]) == ("2026-01-31T10:00:00Z", {"PredictionLogged": 1})
+    assert len(house.bodies("CountsReported")) == 2

@@ -72,7 +72,7 @@ def router(
     )
     guard = authenticated(tokens, access.refused)
     ways = wired(ledger, work, clock, limits, metrics, around)
-    halves = UnpairedMetric(work, registry)
+    halves = UnpairedMetric(work, registry, clock)
     refusals = Refusals(access.refused, metrics)
     entrance = Entrance(ways.ingest.take, tokens, guard, held, metrics)
     door = Door(

@@ -36,6 +36,11 @@ class Limits(BaseSettings):
     one integration has a quarter of it, or one body where that is more."""
     waiting_events: int = Field(default=20_000, ge=1)
     """Events of one integration that wait for the ledger at a time; beyond it, 429."""
+    waiting_halves: int = Field(default=50_000, ge=1)
+    """Requests and responses of one integration that wait for their other half at a time; beyond
+    it, the sender is told to come again, unless what it sends ends the wait of another."""
+    waiting_half_bytes: int = Field(default=128 * MIB, ge=1)
+    """Bytes of them."""
     series: int = Field(default=2_000, ge=1)
     """Combinations of type, model, version, status and retention class that one integration may
     begin; an event that would begin another is refused and kept."""

@@ -13,9 +13,10 @@ from collector import adapt
 from collector.adapters.rows import one_row
 from collector.adapters.wire import Adapted, Adapter, Half, Message
 from collector.delivery import NATIVE
-from collector.errors import CollectorError, Malformed
+from collector.errors import CollectorError, Malformed, TooLarge
+from collector.files.rows import LONGEST_ROW, TOO_LONG
 from collector.integrations.declaration import Declared
-from collector.integrations.intake import failed
+from collector.integrations.refusals import failed
 
 
 class Rows(NamedTuple):
@@ -69,6 +70,11 @@ def read_rows(
     unrelated = 0
     seen: dict[bytes, int] = {}
     for at, row in enumerate(raw):
+        if row == TOO_LONG:
+            refused[at] = TooLarge(
+                f"the row is longer than {LONGEST_ROW} bytes", remedy="Write less into one row."
+            )
+            continue
         twin = seen[row] = seen.get(row, 0) + 1
         try:
             found = one_row(

@@ -6,8 +6,6 @@ this sender needs it. Hides threads: what takes long is done beside the event lo
 """
 
 import asyncio
-import logging
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,12 +18,12 @@ from audit.group import Appended
 from collector import answers
 from collector.adapters.rows import by_row
 from collector.adapters.wire import FILE, Adapted, Adapter, Half, Message, Reply
-from collector.errors import CollectorError, Conflicting, Full, Invalid, Malformed, TooMany
+from collector.errors import CollectorError, Conflicting, Full, Invalid, TooMany
 from collector.ingest import Appends, Reason, reason_of
 from collector.integrations.declaration import Declared
 from collector.integrations.inferred import Inferred, is_inferred
 from collector.integrations.pairing import Offer, Pairing
-from collector.integrations.refusals import refusal
+from collector.integrations.refusals import failed, refusal
 from collector.integrations.unpacking import unpacked
 from collector.limits import Limits
 from collector.metrics import Metrics
@@ -278,8 +276,13 @@ class _Halves:
                 continue
             for each, future in taken:
                 found = [next(fates) for _ in each]
-                if not future.done():  # its request may be gone
-                    future.set_result(found)
+                busy = next((fate for fate in found if isinstance(fate, Busy)), None)
+                if future.done():  # its request is gone
+                    continue
+                if busy is not None:  # the message comes again, and what was kept does no harm
+                    future.set_exception(busy)
+                else:
+                    future.set_result([fate for fate in found if isinstance(fate, str)])
 
 
 def _read(message: Message, declared: Declared, adapter: Adapter, limits: Limits) -> Adapted:
@@ -294,15 +297,3 @@ def _read(message: Message, declared: Declared, adapter: Adapter, limits: Limits
         raise Invalid(str(error), field=error.field, remedy=error.remedy) from None
     except Exception as error:  # noqa: BLE001  (whatever it is: the bytes are kept, no 5xx for ever)
         raise failed(adapter, error) from None
-
-
-def failed(adapter: Adapter, error: Exception) -> Malformed:
-    """Log where an adapter failed, nothing of what it read; returns the refusal of that."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
-    logging.getLogger("modelwitness").error(
-        "adapter %s: %s at %s", adapter.name, type(error).__name__, where
-    )
-    return Malformed(
-        "the adapter failed on this message", remedy="Report it with the name of the adapter."
-    )

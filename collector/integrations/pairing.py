@@ -4,15 +4,18 @@ Decides when two halves are a pair, how long one waits, and what becomes of one 
 came. Hides where they wait: work items, sealed, under a keyed hash of integration and key, so that
 nothing about a prediction can be read or guessed from the table.
 
-    half    PLACE.request, PLACE.response   waiting; due when its wait is over
+    half    PLACE.SIDE.INTEGRATION          waiting; due when its wait is over; the last is a digest
     paired  PLACE                           what was logged of it: joined, request or response
 
 A half is durable before its sender hears of it. What is logged is made of the stored halves alone,
-so whoever is killed in between leaves what another makes again, with the same ids. A place that was
+so whoever is killed in between leaves what another makes again, with the same ids. Each half has a
+fate of its own: what one integration has no room for is no matter of another. How many may wait is
+decided in `crowd`; a half whose other waits always finds room. A place that was
 logged is remembered as long as a half would have waited: redeliveries find it and do nothing.
 """
 
 import hmac
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
@@ -28,9 +31,12 @@ from audit.rootkey import Random
 from audit.work import New
 from collector import answers
 from collector.adapters.wire import Adapted, Adapter, Half, Refused
-from collector.errors import CollectorError, Invalid, TooVaried
+from collector.errors import CollectorError, Full, Invalid, TooVaried
+from collector.integrations.crowd import Crowd, Crowded, suffix
 from collector.integrations.declaration import Declared
+from collector.integrations.refusals import failed
 from collector.integrations.unpaired import HALF, Unpaired
+from collector.limits import Limits
 from collector.quarantine import Kept, Quarantine
 
 PAIRED, SECRET = "paired", "pairing-key"
@@ -56,6 +62,7 @@ class KeepsWork(Protocol):
     def found(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Item | None]: ...
     def later(self, kind: str, key: str, due_us: int) -> None: ...
     def lease(self, kind: str, holder: str, seconds: float, limit: int) -> Sequence[Item]: ...
+    def usage(self, kind: str, suffix: str) -> tuple[int, int]: ...
     def change(
         self, put: Sequence[New] = (), remove: Sequence[tuple[str, str]] = ()
     ) -> Sequence[bool]: ...
@@ -96,6 +103,8 @@ class _Ready(NamedTuple):
         return self.first.side if self.second is None else JOINED
 
 
+Fate = str | Busy
+"""What became of a half, or why it must be offered again."""
 _decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
 
 
@@ -103,7 +112,13 @@ class Pairing:
     """Joins halves. Blocks; safe for use by several threads and processes."""
 
     def __init__(
-        self, ledger: Appends, work: KeepsWork, quarantine: Quarantine, clock: Clock, random: Random
+        self,
+        ledger: Appends,
+        work: KeepsWork,
+        quarantine: Quarantine,
+        clock: Clock,
+        random: Random,
+        limits: Limits,
     ) -> None:
         self._ledger = ledger
         self._work = work
@@ -111,29 +126,38 @@ class Pairing:
         self._clock = clock
         self._random = random
         self._unpaired = Unpaired(work)
+        self._crowd = Crowd(work, clock, limits)
         self._secret = b""
         self._lock = Lock()
 
-    def settle(self, offers: Sequence[Offer]) -> list[str]:
+    def settle(self, offers: Sequence[Offer]) -> list[Fate]:
         """Keep halves, and log those that make a pair; durable when it returns.
 
         Returns for each: waiting, accepted, duplicate, conflict, late (what was logged of its place
-        had to do without it: it is in quarantine) or rejected (it is in quarantine too). Raises
-        `Busy`, after which all of them can be offered again.
+        had to do without it: it is in quarantine) or rejected (it is in quarantine too); or a
+        `Busy` that is its own, after which it can be offered again: its integration's quarantine
+        has no room, or too many of its halves wait. Raises `Busy`, after which all of them can be.
         """
         places = [self._place(each.declared.name, each.half.key) for each in offers]
         marked = self._work.found([(PAIRED, place) for place in places])
-        fates = [
+        fates: list[Fate] = [
             "" if mark is None else _after(mark, offer.half)
             for mark, offer in zip(marked, offers, strict=True)
         ]
+        self._turn_away(offers, places, fates)
         fresh = [at for at, fate in enumerate(fates) if not fate]
         if fresh:
-            self._work.change(put=[self._waiting(places[at], offers[at]) for at in fresh])
+            added = self._work.change(put=[self._waiting(places[at], offers[at]) for at in fresh])
+            for at, is_new in zip(fresh, added, strict=True):
+                if is_new:
+                    self._crowd.changed(offers[at].declared.name, 1, len(offers[at].half.body))
             self._meet(offers, places, fates, fresh)
-        for offer, fate in zip(offers, fates, strict=True):
-            if fate == "late":
-                self._keep(offer.declared.name, _late(), [offer.half])
+        for at, offer in enumerate(offers):
+            if fates[at] == "late":
+                try:
+                    self._keep(offer.declared.name, _late(), [offer.half])
+                except Full as error:
+                    fates[at] = error
         return fates
 
     def expire(
@@ -168,13 +192,43 @@ class Pairing:
             return
         found = self._expired(item.key, Offer(waiting.half, of, adapter))
         if found is not None:
-            self._log([found])
+            for fate in self._log([found]).values():
+                if isinstance(fate, Busy):
+                    raise fate
+
+    def _turn_away(self, offers: Sequence[Offer], places: Sequence[str], fates: list[Fate]) -> None:
+        """Set the fate of halves for which there is no room, unless they end another's wait."""
+        more: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        crowded: list[int] = []
+        for at, offer in enumerate(offers):
+            name = offer.declared.name
+            if fates[at]:
+                continue
+            more[name] += 1
+            size[name] += len(offer.half.body)
+            if not self._crowd.has_room(name, more[name], size[name]):
+                crowded.append(at)
+        if not crowded:
+            return
+        brought = {(place, each.half.side) for place, each in zip(places, offers, strict=True)}
+        found = self._work.found(
+            [each for at in crowded for each in _both(places[at], offers[at].declared.name)]
+        )
+        for position, at in enumerate(crowded):
+            waits = any(found[2 * position : 2 * position + 2])
+            if not waits and (places[at], _other(offers[at].half.side)) not in brought:
+                fates[at] = Crowded()
 
     def _meet(
-        self, offers: Sequence[Offer], places: list[str], fates: list[str], fresh: list[int]
+        self, offers: Sequence[Offer], places: list[str], fates: list[Fate], fresh: list[int]
     ) -> None:
         """Look, after halves were stored, for what came meanwhile; sets their fates."""
-        sought = [each for at in fresh for each in (*_both(places[at]), (PAIRED, places[at]))]
+        sought = [
+            each
+            for at in fresh
+            for each in (*_both(places[at], offers[at].declared.name), (PAIRED, places[at]))
+        ]
         found = self._work.found(sought)
         ready: dict[str, _Ready] = {}
         done: list[tuple[str, str]] = []
@@ -183,7 +237,7 @@ class Pairing:
             offer = offers[at]
             if mark is not None:
                 fates[at] = _after(mark, offer.half)
-                done.append((HALF, _key(places[at], offer.half.side)))
+                done.append((HALF, _key(places[at], offer.half.side, offer.declared.name)))
             elif request is not None and response is not None:
                 halves = _decode_waiting(request.body).half, _decode_waiting(response.body).half
                 ready[places[at]] = _Ready(places[at], *halves, offer.declared, offer.adapter)
@@ -198,7 +252,7 @@ class Pairing:
     def _expired(self, key: str, offer: Offer) -> _Ready | None:
         """What is to be logged of a half whose wait is over; None where nothing is."""
         place, half = key.partition(".")[0], offer.half
-        wanted = (HALF, _key(place, _other(half.side)))
+        wanted = (HALF, _key(place, _other(half.side), offer.declared.name))
         other, mark = self._work.found([wanted, (PAIRED, place)])
         if mark is not None and mark.body.decode() != half.side:
             # Logged without it, by somebody who saw it come too late to remove it.
@@ -215,8 +269,11 @@ class Pairing:
         pair = {half.side: half, _other(half.side): _decode_waiting(other.body).half}
         return _Ready(place, pair[REQUEST], pair[RESPONSE], offer.declared, offer.adapter)
 
-    def _log(self, ready: Sequence[_Ready]) -> dict[str, str]:
-        """Log what is ready and remember it; returns the fate of each place."""
+    def _log(self, ready: Sequence[_Ready]) -> dict[str, Fate]:
+        """Log what is ready and remember it; returns the fate of each place.
+
+        What was refused and found no room in quarantine waits on, to be logged again.
+        """
         if not ready:
             return {}
         made = {each.place: _joined(each) for each in ready}
@@ -231,7 +288,7 @@ class Pairing:
             else:
                 # Whatever one event did must not hold its neighbours up.
                 return {key: fate for each in ready for key, fate in self._log([each]).items()}
-        fates: dict[str, str] = {}
+        fates: dict[str, Fate] = {}
         put: list[New] = []
         remove: list[tuple[str, str]] = []
         for each in ready:
@@ -241,15 +298,28 @@ class Pairing:
             errors += [answers.conflict() for one in logged if one.conflict]
             if errors:
                 halves = [half for half in (each.first, each.second) if half is not None]
-                self._keep(each.declared.name, errors[0], halves)
+                try:
+                    self._keep(each.declared.name, errors[0], halves)
+                except Full as error:
+                    fates[each.place] = error
+                    continue
             fates[each.place] = _fate(logged, errors)
-            remove += [*_both(each.place), (PAIRED, each.place)]
+            remove += [*_both(each.place, each.declared.name), (PAIRED, each.place)]
             if found.events:
                 put.append(self._mark(each.place, each.state, each.adapter))
         put += self._unpaired.counted(
-            [(each.declared.name, each.first.side) for each in ready if each.second is None], remove
+            [
+                (each.declared.name, each.first.side)
+                for each in ready
+                if each.second is None and isinstance(fates[each.place], str)
+            ],
+            remove,
         )
         self._work.change(put=put, remove=remove)
+        for each in ready:
+            if isinstance(fates[each.place], str):
+                for half in filter(None, (each.first, each.second)):
+                    self._crowd.changed(each.declared.name, -1, -len(half.body))
         return fates
 
     def _keep(self, integration: str, error: CollectorError, halves: Sequence[Half]) -> None:
@@ -259,7 +329,7 @@ class Pairing:
     def _waiting(self, place: str, offer: Offer) -> New:
         body = msgspec.msgpack.encode(Waiting(offer.declared.name, offer.half))
         due = self._clock() + offer.adapter.wait_seconds * 1_000_000
-        return New(HALF, _key(place, offer.half.side), body, due)
+        return New(HALF, _key(place, offer.half.side, offer.declared.name), body, due)
 
     def _mark(self, place: str, state: str, adapter: Adapter) -> New:
         due = self._clock() + max(adapter.wait_seconds, LEASE_SECONDS) * 1_000_000
@@ -289,6 +359,11 @@ def _joined(ready: _Ready) -> Adapted:
         found = ready.adapter.join(ready.first, ready.second, ready.declared)
     except CollectorError as error:
         return Adapted(refused=_refused_whole(ready, error))
+    except Rejected as error:
+        told = Invalid(str(error), field=error.field, remedy=error.remedy)
+        return Adapted(refused=_refused_whole(ready, told))
+    except Exception as error:  # noqa: BLE001  (a bug: the halves are kept, and hold up no other)
+        return Adapted(refused=_refused_whole(ready, failed(ready.adapter, error)))
     if not found.events and not found.refused:
         return Adapted(refused=_refused_whole(ready, _lonely()))
     return found
@@ -311,12 +386,12 @@ def _after(mark: Item, half: Half) -> str:
     return "duplicate" if mark.body.decode() in {JOINED, half.side} else "late"
 
 
-def _both(place: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return (HALF, _key(place, REQUEST)), (HALF, _key(place, RESPONSE))
+def _both(place: str, integration: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (HALF, _key(place, REQUEST, integration)), (HALF, _key(place, RESPONSE, integration))
 
 
-def _key(place: str, side: str) -> str:
-    return f"{place}.{side}"
+def _key(place: str, side: str, integration: str) -> str:
+    return f"{place}.{side}{suffix(integration)}"
 
 
 def _other(side: str) -> str:

@@ -10,7 +10,9 @@ headers a refusal carries besides (`Retry-After`, `Accept-Encoding`).
 """
 
 import asyncio
+import logging
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -18,7 +20,7 @@ from typing import Final
 from audit.errors import AuditError, Busy
 from audit.roles import Forbidden
 from collector.adapters.wire import Adapter, Message, Reply, refusing
-from collector.errors import CollectorError, Unproved
+from collector.errors import CollectorError, Malformed, Unproved
 from collector.metrics import Metrics
 
 LEAST_SECONDS: Final = 0.03
@@ -80,6 +82,18 @@ def refusal(
     for name, value in error.headers.items():
         reply = _with(reply, name.lower(), value)
     return reply
+
+
+def failed(adapter: Adapter, error: Exception) -> Malformed:
+    """Log where an adapter failed, nothing of what it read; returns the refusal of that."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    where = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
+    logging.getLogger("modelwitness").error(
+        "adapter %s: %s at %s", adapter.name, type(error).__name__, where
+    )
+    return Malformed(
+        "the adapter failed on this message", remedy="Report it with the name of the adapter."
+    )
 
 
 def _with(reply: Reply, name: str, value: str) -> Reply:

@@ -13,10 +13,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit.clock import Clock
 from audit.work import New
 
 HALF, UNPAIRED = "half", "unpaired"
 _PAGE = 200
+_LAG_US = 10_000_000
+"""Counting looks at all that waits, and whoever scrapes needs no token."""
 
 
 class Item(Protocol):
@@ -81,16 +84,22 @@ def unpaired(work: ListsWork) -> dict[str, Alone]:
 
 
 class UnpairedMetric(Collector):
-    """What is known of halves, as it was when `refresh` was called last."""
+    """What is known of halves, as it was when `refresh` last read the store."""
 
-    def __init__(self, work: ListsWork, registry: CollectorRegistry) -> None:
+    def __init__(self, work: ListsWork, registry: CollectorRegistry, clock: Clock) -> None:
         self._work = work
+        self._clock = clock
+        self._read_us: int | None = None
         self._alone: dict[str, Alone] = {}
         self._waiting = 0
         registry.register(self)
 
     def refresh(self) -> None:
-        """Read the store; raises `Busy`."""
+        """Read the store, unless it was read within ten seconds; raises `Busy`."""
+        now = self._clock()
+        if self._read_us is not None and self._read_us <= now < self._read_us + _LAG_US:
+            return
+        self._read_us = now
         self._waiting, _ = self._work.usage(HALF, "")
         self._alone = unpaired(self._work)
 

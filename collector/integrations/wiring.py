@@ -74,7 +74,7 @@ def wired(
     variety = Variety(around.counts, limits)
     varied = Varied(ledger, variety)
     ingest = Ingest(ledger, quarantine, limits, metrics, share, variety)
-    pairing = Pairing(varied, work, quarantine, clock, around.random)
+    pairing = Pairing(varied, work, quarantine, clock, around.random, limits)
     registered = Registered(around.documents, clock)
     fetch: Callable[[str], None] = calling(around.outgoing)
     inferred = None if around.reader is None else Inferred(around.reader)

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from audit.clock import system_clock
 from audit.errors import Busy
 from collector.adapters.wire import Half
+from collector.errors import Full as QuarantineFull
+from collector.integrations.crowd import Crowded
 from collector.integrations.declaration import Declared
-from collector.integrations.pairing import PAIRED, Offer, Pairing
-from collector.integrations.unpaired import HALF, Alone, unpaired
+from collector.integrations.pairing import PAIRED, Fate, Offer, Pairing
+from collector.integrations.unpaired import HALF, Alone, UnpairedMetric, unpaired
+from collector.limits import Limits
 from collector.quarantine import KIND, Quarantine
 from tests.collector.conftest import House, Open
 from tests.collector.integrations.senders import (
@@ -83,14 +87,15 @@ class Rig:
         self.hours = Hours()
         house.store.work._clock = self.hours  # the store's own time, so that leases end with it
 
-    def pairing(self, dies_at: int | None = None) -> Pairing:
+    def pairing(self, dies_at: int | None = None, **limits: Any) -> Pairing:
         calls = itertools.count()
         work: Any = Mortal(self.house.store.work, calls, dies_at)
         ledger: Any = Mortal(self.house.store.ledger, calls, dies_at)
-        quarantine = Quarantine(work, self.hours)
-        return Pairing(ledger, work, quarantine, self.hours, os.urandom)
+        bounds = Limits(**limits)
+        quarantine = Quarantine(work, self.hours, bounds)
+        return Pairing(ledger, work, quarantine, self.hours, os.urandom, bounds)
 
-    def offer(self, *halves: Half, dies_at: int | None = None) -> list[str]:
+    def offer(self, *halves: Half, dies_at: int | None = None) -> list[Fate]:
         return self.pairing(dies_at).settle([Offer(each, CRM, TOLD) for each in halves])
 
     def expire(self, later_us: int = 2 * WAIT_US, dies_at: int | None = None) -> None:
@@ -270,11 +275,124 @@ def test_a_full_quarantine_holds_up_no_other_half(rig: Rig) -> None:
             raise Busy("full")
 
     work = rig.house.store.work
-    pairing = Pairing(rig.house.store.ledger, work, Full(work, rig.hours), rig.hours, os.urandom)
+    full = Full(work, rig.hours)
+    ledger = rig.house.store.ledger
+    pairing = Pairing(ledger, work, full, rig.hours, os.urandom, Limits())
     rig.hours.added_us += 2 * WAIT_US
     pairing.expire({"crm": CRM}.get, ADAPTERS, "sweeper")
     assert [each["id"] for each in rig.predictions()] == ["other"]
     assert rig.left(HALF) == 1
+
+
+ERP = Declared(name="erp", adapter="told")
+
+
+def test_a_full_quarantine_of_one_integration_touches_no_half_of_another(rig: Rig) -> None:
+    """They are settled together; the other is told its own fate, and logged."""
+    rig.offer(REQUEST)
+    rig.offer(RESPONSE)
+    rig.hours.added_us += 2 * WAIT_US  # what was logged is forgotten, and is logged otherwise below
+    rig.pairing().expire({"crm": CRM}.get, ADAPTERS, "sweeper")
+    offers = [
+        Offer(made("k", "request", {"x": 8}), CRM, TOLD),
+        Offer(RESPONSE, CRM, TOLD),
+        Offer(REQUEST, ERP, TOLD),
+        Offer(made("b", "response", "late"), ERP, TOLD),
+        Offer(made("b", "request"), ERP, TOLD),
+        Offer(made("c", "request"), CRM, TOLD),
+        Offer(made("c", "response"), CRM, TOLD),
+    ]
+    fates = rig.pairing(quarantine_parcels=0).settle(offers)
+    assert [isinstance(each, QuarantineFull) for each in fates] == [True] * 2 + [False] * 5
+    assert fates[2:] == ["waiting", *["accepted"] * 4]
+    assert [each["id"] for each in rig.predictions()] == ["k", "b", "c"]
+    assert rig.left(HALF) == 3  # the two for which there was no room, and the one that waits
+    # Once there is room, the same comes again and is kept.
+    assert rig.pairing().settle(offers[:2]) == ["conflict", "conflict"]
+    assert rig.left(KIND) == 1
+
+
+def test_halves_that_cannot_be_joined_are_refused_and_sink_no_other(rig: Rig) -> None:
+    """What an adapter makes of them is no event; or the adapter has a bug."""
+    pairs = [made("a", "request", "no object"), made("a", "response", 1), REQUEST, RESPONSE]
+    assert rig.offer(*pairs) == ["rejected"] * 2 + ["accepted"] * 2
+    broken = [Half(key="b", side=each, body=b"{") for each in ("request", "response")]
+    assert rig.offer(*broken, made("c", "request"), made("c", "response")) == [
+        *["rejected"] * 2,
+        *["accepted"] * 2,
+    ]
+    assert (rig.left(KIND), rig.left(HALF)) == (2, 0)
+
+
+def test_a_late_half_without_room_in_quarantine_touches_no_other(rig: Rig) -> None:
+    rig.offer(REQUEST)
+    rig.expire(later_us=WAIT_US + 1)
+    offers = [Offer(RESPONSE, CRM, TOLD), Offer(REQUEST, ERP, TOLD)]
+    late, other = rig.pairing(quarantine_parcels=0).settle(offers)
+    assert isinstance(late, QuarantineFull)
+    assert other == "waiting"
+
+
+@pytest.mark.parametrize("limit", [{"waiting_halves": 2}, {"waiting_half_bytes": 120}])
+def test_lonely_halves_have_a_bound_and_whoever_ends_a_wait_is_let_in(
+    rig: Rig, limit: dict[str, int]
+) -> None:
+    pairing = rig.pairing(**limit)
+    first, second, third = (made(each, "request", {"x": 10}) for each in "123")
+    assert 100 < len(first.body) * 2 < 120
+    fates = pairing.settle([Offer(each, CRM, TOLD) for each in (first, second, third)])
+    assert fates[:2] == ["waiting", "waiting"]
+    assert isinstance(fates[2], Crowded)
+    assert rig.left(HALF) == 2
+    assert pairing.settle([Offer(third, ERP, TOLD)]) == ["waiting"]  # another's share is its own
+    # What is there already, and what comes with its other half, waits for nothing more.
+    assert pairing.settle([Offer(second, CRM, TOLD)]) == ["waiting"]
+    pair = made("4", "response"), made("4", "request")
+    assert pairing.settle([Offer(each, CRM, TOLD) for each in pair]) == ["accepted"] * 2
+    answer = Offer(made("1", "response"), CRM, TOLD)
+    assert pairing.settle([answer]) == ["accepted"]
+    assert pairing.settle([Offer(third, CRM, TOLD)]) == ["waiting"]  # there is room again
+    # Another process measures what waits in the store.
+    (fate,) = rig.pairing(**limit).settle([Offer(made("5", "request", {"x": "x" * 99}), CRM, TOLD)])
+    assert isinstance(fate, Crowded)
+
+
+def test_a_sender_of_too_many_lonely_halves_is_told_to_come_again(opened: Open) -> None:
+    house = opened(adapters=ADAPTERS, environment={"NEW": SECRET}, waiting_halves=2)
+    declare(house, BY_HEADER.format(name="crm"))
+    assert [post(house, half(each, "request")) for each in "123"] == [202, 202, TOLD.unavailable]
+    assert post(house, half("1", "response", "late")) == 202
+    assert post(house, half("3", "request")) == 202
+
+
+class Counting:
+    """A store that counts how often what waits is measured."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self.measured = 0
+
+    def usage(self, kind: str, suffix: str) -> Any:
+        self.measured += 1
+        return self._part.usage(kind, suffix)
+
+    def list(self, kind: str, after: str = "", limit: int = 200) -> Any:
+        return self._part.list(kind, after, limit)
+
+
+def test_scrapes_measure_what_waits_once_in_some_seconds(rig: Rig) -> None:
+    registry = CollectorRegistry()
+    work = Counting(rig.house.store.work)
+    metric = UnpairedMetric(work, registry, rig.hours)
+    metric.refresh()
+    rig.offer(REQUEST)
+    for _ in range(20):
+        metric.refresh()
+    assert work.measured == 1
+    rig.hours.added_us += 11_000_000
+    metric.refresh()
+    assert work.measured == 2
+    assert registry.get_sample_value("modelwitness_waiting_halves") == 1
 
 
 Step = tuple[str, str]

@@ -299,6 +299,9 @@ def _contents(index: IndexKeys, event: Event) -> Iterator[bytes]:
         yield index.content(event.id.encode())  # the system's own are known by their id alone
         return
     body = msgspec.json.decode(event.content or event.body)
+    origin = body.get("origin")
+    if isinstance(origin, dict) and isinstance(origin.get("content"), str):
+        yield index.content(origin["content"].encode())  # an adapter's events, by what they say
     if body.pop(_ENVELOPE, None) is not None:  # the envelope is kept but is not the content
         yield index.content(msgspec.json.encode(body, order="deterministic"))
 

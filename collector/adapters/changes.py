@@ -305,12 +305,18 @@ class Reader:
 def event_from(
     type: str, integration: str, body: dict[str, Any], facts: dict[str, Any] | None = None
 ) -> Event:
-    """Return the event of a body, compared on redelivery by `facts`; raises `CollectorError`."""
+    """Return the event of a body, compared on redelivery by `facts`; raises `CollectorError`.
+
+    A digest of the facts stands in the body, at `origin.content`, so that whoever opens the ledger
+    can tell what the event was compared by.
+    """
     try:
-        event = event_of(type, integration, body)
         if facts is None:
-            return event
-        return msgspec.structs.replace(event, content=_encode(facts))
+            return event_of(type, integration, body)
+        content = sha256(_encode(facts)).hexdigest()
+        body = {**body, "origin": {**body.get("origin", {}), "content": content}}
+        event = event_of(type, integration, body)
+        return msgspec.structs.replace(event, content=content.encode())
     except CollectorError:
         raise
     except Rejected as error:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from audit.events import Event, event_of
+from collector.adapters import changes
 from collector.errors import Invalid
 from collector.integrations.declaration import Declared
 from collector.otlp import openinference
@@ -127,12 +128,11 @@ def event_from(found: Judgement, declared: Declared) -> Event:
 
 
 def _event(type: str, integration: str, body: dict[str, Any]) -> Event:
-    event = event_of(type, integration, body)
     if "joined" not in body["origin"]:
-        return event
+        return event_of(type, integration, body)
     # Which prediction is found may differ when it is sent again: that is no other content.
     said = {key: value for key, value in body.items() if key != "prediction"}
-    return msgspec.structs.replace(event, content=_encode(said))
+    return changes.event_from(type, integration, body, said)
 
 
 def _result(facts: Attributes, at: int, span: str) -> Judgement:

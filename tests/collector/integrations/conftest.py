@@ -1,12 +1,32 @@
-"""A sender `crm` behind the real door."""
+"""A sender `crm` behind the real door; and a ledger that is sound, whatever came in by it."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from audit.documents import Projection
+from audit.fsck import OK
+from tests.audit.stores import checked
 from tests.collector.conftest import House, Open, listening
 from tests.collector.integrations.senders import ADAPTERS, BY_HEADER, ENVIRONMENT, declare
+
+
+@pytest.fixture
+def opened(opened: Open) -> Iterator[Open]:
+    """As everywhere, and every store passes `fsck --deep` at the end of its test."""
+    houses: list[House] = []
+
+    def remembered(*projections: Projection, **how: Any) -> House:
+        assert not projections, "fsck would have to know them"
+        houses.append(opened(**how))
+        return houses[-1]
+
+    yield remembered
+    for house in houses:
+        result, said = checked(house.store.settings)
+        assert result == OK, said
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def texts(array: Any) -> list[bytes]:
     kind = array.type
     found: list[bytes]
     if pa.types.is_dictionary(kind):
-        found = texts(array.dictionary_decode())
+        values = [*texts(array.dictionary), _NULL]  # a text that rows repeat is there once
+        found = [values[at] for at in array.indices.cast(pa.int64()).fill_null(-1).to_pylist()]
     elif pa.types.is_struct(kind) and kind.num_fields:
         found = _structs(array)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):

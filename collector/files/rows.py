@@ -22,11 +22,16 @@ import pyarrow.parquet as pq
 
 from collector.errors import Malformed
 from collector.files import columns
+from collector.files.lengths import lengths
 from collector.mapping.expressions import plain
 
 BATCH_ROWS: Final = 1_000
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_LINE: Final = 1024 * 1024
+LONGEST_ROW: Final = LONGEST_LINE
+LONGEST_FIXED: Final = 1024
+TOO_LONG: Final = b""
+"""Stands for a row longer than `LONGEST_ROW`, which is refused and not kept."""
 MOST_COLUMNS: Final = 2_000
 LARGEST_GROUP: Final = 1024 * 1024 * 1024
 """Bytes of a row group before compression, as its file claims."""
@@ -118,8 +123,8 @@ def _gathered(rows: Iterator[tuple[bytes, int]], row: int, *, skip: int) -> Iter
     for at, (raw, position) in enumerate(rows):
         if at < skip:
             continue
-        gathered.append(raw)
-        size, end = size + len(raw), position
+        gathered.append(_bounded(raw))
+        size, end = size + len(gathered[-1]), position
         if len(gathered) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield Batch(row, gathered, end)
             row, gathered, size = row + len(gathered), [], 0
@@ -174,11 +179,12 @@ def _whole_lines(file: "BinaryIO | io.BufferedReader", final: bool) -> Iterator[
 
 def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
     found = pq.ParquetFile(file, thrift_string_size_limit=16 * 1024 * 1024)
-    about = found.metadata
+    about, once = found.metadata, _once(found.schema)
     if about.num_columns > MOST_COLUMNS:
         raise Unreadable(
             f"the file has more than {MOST_COLUMNS} columns", remedy="Write fewer columns."
         )
+    found = pq.ParquetFile(file, metadata=about, read_dictionary=once)
     groups: list[int] = []
     before = 0
     for number in range(about.num_row_groups):
@@ -197,8 +203,44 @@ def _parquet(file: BinaryIO, row: int, numbered: bool) -> Iterator[Batch]:
             if numbered:
                 numbers = pa.array(range(first, after))
                 kept = kept.add_column(0, "@row", numbers)
-            yield Batch(first, columns.rows(kept), 0)
+            yield from _pieces(kept, first)
         before = after
+
+
+def _once(schema: Any) -> list[str]:
+    """Columns that are read with each of their values once, however often rows repeat it."""
+    found = []
+    for column in (schema.column(at) for at in range(len(schema))):
+        if column.physical_type == "FIXED_LEN_BYTE_ARRAY" and column.length > LONGEST_FIXED:
+            raise Unreadable("values of a column are too long", remedy="Write shorter values.")
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type != "DECIMAL":
+            found.append(column.path)
+    return found
+
+
+def _pieces(batch: pa.RecordBatch, first: int) -> Iterator[Batch]:
+    """A batch in pieces of `BATCH_BYTES`; a row that is too long is never made."""
+    start, size, sizes = 0, 0, lengths(batch).tolist()
+    for at, length in enumerate(sizes):
+        alone = length > LONGEST_ROW
+        if at > start and (alone or size + length > BATCH_BYTES):
+            yield Batch(first + start, _short(batch.slice(start, at - start)), 0)
+            start, size = at, 0
+        if alone:
+            yield Batch(first + at, [TOO_LONG], 0)
+            start = at + 1
+        else:
+            size += length
+    if start < batch.num_rows:
+        yield Batch(first + start, _short(batch.slice(start)), 0)
+
+
+def _short(batch: pa.RecordBatch) -> list[bytes]:
+    return [_bounded(row) for row in columns.rows(batch)]
+
+
+def _bounded(row: bytes) -> bytes:
+    return row if len(row) <= LONGEST_ROW else TOO_LONG
 
 
 def _row(fields: dict[str, Any], number: int | None) -> bytes:

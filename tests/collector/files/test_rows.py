@@ -4,7 +4,10 @@ import contextlib
 import gzip
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.files import rows
+from collector.files import columns, rows
+from collector.files.lengths import lengths
 from collector.files.rows import Batch, Unreadable, batches, format_of
 
 
@@ -188,3 +192,90 @@ def test_a_folder_of_the_sample_formats_can_be_listed(tmp_path: Path) -> None:
         assert listed(list(batches(file, "csv", True, row=0, position=0, final=True))) == [
             {"a": "1"}
         ]
+
+
+def repeated(length: int, rows: int = 1_000) -> bytes:
+    """A short file in which each row repeats one long text."""
+    note = pa.DictionaryArray.from_arrays(
+        pa.array([0] * rows, pa.int32()), pa.array(["x" * length])
+    )
+    table: dict[str, Any] = {"n": list(range(rows)), "note": note}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(table), sink, compression="zstd", store_schema=False)
+    return sink.getvalue()
+
+
+def test_a_text_that_rows_repeat_is_never_there_a_thousand_times() -> None:
+    raw = repeated(100_000)
+    assert len(raw) < 10_000
+    before, most = pa.total_allocated_bytes(), 0
+    numbers: list[int] = []
+    tracemalloc.start()
+    try:
+        for batch in batches(io.BytesIO(raw), "parquet", False, row=0, position=0, final=True):
+            most = max(most, sum(map(len, batch.rows)), pa.total_allocated_bytes() - before)
+            assert batch.first == len(numbers)
+            numbers += [json.loads(row)["n"] for row in batch.rows]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert numbers == list(range(1_000))
+    assert most <= rows.BATCH_BYTES
+    assert peak < 4 * rows.BATCH_BYTES
+
+
+def test_a_row_that_is_too_long_is_never_made_and_its_neighbours_are_read() -> None:
+    values = ["a", "x" * (rows.LONGEST_ROW + 1), "b"]
+    arrays: list[Any] = [
+        pa.array(values),
+        pa.array([[each] for each in values]),
+        pa.array([{"w": each} for each in values]),
+        pa.array([[("k", each)] for each in values], pa.map_(pa.string(), pa.string())),
+        pa.array([each.encode() for each in values]),
+        pa.array([[each] for each in values], pa.list_(pa.string(), 1)),
+        pa.array(values, pa.large_string()),
+        pa.array([[each] for each in values], pa.large_list(pa.string())),
+        pa.array(values).dictionary_encode(),
+    ]
+    for array in arrays:
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"v": array}), sink)
+        found = read(sink.getvalue(), "parquet")
+        made = [row for batch in found for row in batch.rows]
+        assert [row == rows.TOO_LONG for row in made] == [False, True, False]
+        assert [each.first for each in found] == [0, 1, 2]
+
+
+def test_the_lengths_of_every_kind_of_column_are_near_those_of_its_rows() -> None:
+    for array in (
+        pa.nulls(3),
+        pa.array([1.5, None, 2], pa.float16()),
+        pa.array([date(2026, 1, 1)] * 3),
+        pa.array([b"abc"] * 3, pa.binary(3)),
+        pa.array([Decimal("1." + "1" * 60)] * 3, pa.decimal256(70, 60)),
+        pa.array(["z" * 50, None, ""]).dictionary_encode(),
+        pa.array([["z" * 50], None, []]),
+        pa.array([[1, 2]] * 3, pa.list_(pa.int8(), 2)),
+        pa.array([[("k", "z" * 50)], None, []], pa.map_(pa.string(), pa.string())),
+        pa.array([True, None, False]),
+    ):
+        batch = pa.record_batch({"a": array})
+        for part in (batch, batch.slice(1, 1), batch.slice(3)):
+            told, made = lengths(part).tolist(), [len(row) for row in columns.rows(part)]
+            assert len(told) == len(made)
+            assert all(a >= b for a, b in zip(told, made, strict=True)), array.type
+            assert sum(told) <= sum(made) + 150 * len(made)
+
+
+def test_a_row_of_csv_that_its_header_makes_too_long_is_told_as_such() -> None:
+    long = "y" * 130_000
+    text = "a,b\n" + "1,2\n" + ",".join([long] * 2) + "\n"
+    names = ",".join(f"{n}{'c' * 100_000}" for n in range(9))
+    made = [row for batch in read(text.encode(), "csv") for row in batch.rows]
+    assert rows.TOO_LONG not in made
+    made = [
+        row
+        for batch in read(f"{names}\n{','.join([long] * 8)}\n1\n".encode(), "csv")
+        for row in batch.rows
+    ]
+    assert [row == rows.TOO_LONG for row in made] == [True, False]

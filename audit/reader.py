@@ -1,8 +1,9 @@
 """The reader: finds entries, opens payloads, proves them.
 
 Decides what a read returns and checks: each payload is opened against the bytes of its leaf, so a
-swapped or edited one raises `Tampered` and is never returned. Hides tables and keys. It records
-no access: whoever hands data on records it first (`audit.access`).
+swapped or edited one raises `Tampered` and is never returned, and each leaf is compared with the
+tree (`audit.intact`). Hides tables and keys. It records no access: whoever hands data on records it
+first (`audit.access`).
 """
 
 import itertools
@@ -19,6 +20,7 @@ from audit.compression import Codec
 from audit.database import Database
 from audit.errors import NotFound, PayloadGone
 from audit.events import SYSTEM, event_of_json
+from audit.intact import Intact
 from audit.keys import PREDICTION_FIELD, IndexKeys, Keys
 from audit.ledger import Ledger
 from audit.seal import Sealed, SubjectKey, open_sealed
@@ -71,6 +73,7 @@ class Reader:
         self._ledger = ledger
         self._lock = Lock()
         self._codec = Codec()
+        self._intact = Intact(database)
 
     def size(self) -> int:
         """Return how many entries are committed."""
@@ -78,14 +81,17 @@ class Reader:
             return int(connection.execute(select(head.c.size)).scalar_one())
 
     def leaf(self, index: int) -> Leaf:
-        """Return the clear fields of an entry; raises `NotFound`."""
+        """Return the clear fields of an entry; raises `NotFound`, and `Tampered` where they are
+        not those that were appended."""
         with self._database.reading() as connection:
             row = connection.execute(
                 select(*leaves.COLUMNS).select_from(leaves.STORED).where(entry.c.idx == index)
             ).one_or_none()
-        if row is None:
-            raise NotFound(f"there is no entry {index}")
-        return _leaf(row)
+            if row is None:
+                raise NotFound(f"there is no entry {index}")
+            found = _leaf(row)
+            self._require_intact(connection, [found])
+        return found
 
     def open(self, indexes: Sequence[int]) -> list[Opened]:
         """Return these entries with their bodies, in the order asked for.
@@ -106,7 +112,9 @@ class Reader:
                 if index not in found:
                     raise NotFound(f"there is no entry {index}")
                 rows.append(found[index])
-            return self._open_rows(connection, rows)
+            opened = self._open_rows(connection, rows)
+            self._require_intact(connection, [each.leaf for each in opened])
+            return opened
 
     def find(self, integration: str, type: str, id: str) -> int | None:
         """Return the index of the event with this producer's id, None where there is none."""
@@ -143,19 +151,13 @@ class Reader:
             return [found[tag] for tag in tags]
 
     def search(self, query: Query, bounds: Bounds = BOUNDS) -> Page:
-        """Return one page of matching entries, newest first; `bounds` say how, not which."""
+        """Return one page of matching entries, newest first; `bounds` say how, not which.
+
+        Raises `Tampered` where one of them is not as it was appended.
+        """
         with self._database.reading() as connection:
-            places = search.candidates(connection, query, self._index_keys(connection), bounds)
-            hits: list[Leaf] = []
-            more = False
-            for batch in _batches(places, query.limit + 1):
-                for hit in self._recheck(connection, query, [index for _, index in batch]):
-                    if len(hits) == query.limit:
-                        more = True
-                        break
-                    hits.append(hit)
-                if more:
-                    break
+            hits, more = self._hits(connection, query, bounds)
+            self._require_intact(connection, hits)
             last = hits[-1] if hits else None
             following = search.cursor_of((last.event_us, last.index)) if more and last else None
             return Page(hits, following)
@@ -177,7 +179,10 @@ class Reader:
             yield from self.open(indexes[start : start + _STREAMED])
 
     def prove(self, index: int) -> bytes:
-        """Return the `.tlog-proof` of an entry against the newest checkpoint; raises `NotFound`."""
+        """Return the `.tlog-proof` of an entry against the newest checkpoint.
+
+        Raises `NotFound`, and `Tampered` where what is stored does not lead to that checkpoint.
+        """
         signed = self._ledger.checkpoint()
         with self._database.reading() as connection:
             return tree.prove(connection, index, signed)
@@ -191,6 +196,22 @@ class Reader:
         """Return the root of the first `size` leaves, from stored tiles and entries."""
         with self._database.reading() as connection:
             return tree.root_at(connection, size)
+
+    def _require_intact(self, connection: Connection, found: Sequence[Leaf]) -> None:
+        self._intact.require(connection, {each.index: each.hash for each in found})
+
+    def _hits(
+        self, connection: Connection, query: Query, bounds: Bounds
+    ) -> tuple[list[Leaf], bool]:
+        """Return a page of leaves, and whether there are more; no statement stays open."""
+        places = search.candidates(connection, query, self._index_keys(connection), bounds)
+        hits: list[Leaf] = []
+        for batch in _batches(places, query.limit + 1):
+            for hit in self._recheck(connection, query, [index for _, index in batch]):
+                if len(hits) == query.limit:
+                    return hits, True
+                hits.append(hit)
+        return hits, False
 
     def _recheck(self, connection: Connection, query: Query, indexes: list[int]) -> list[Leaf]:
         if query.subject is None and query.reference is None:

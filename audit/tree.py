@@ -4,8 +4,6 @@ Decides how a tile is had: full hash tiles are stored, partial ones and entry bu
 entries and from the roots of the tiles below.
 """
 
-from contextlib import suppress
-
 from sqlalchemy import Connection, select
 
 from audit import checkpoint, leaves, merkle, tiles, tlogproof
@@ -39,10 +37,11 @@ def root_at(connection: Connection, size: int) -> bytes:
 
 
 def prove(connection: Connection, index: int, signed: bytes) -> bytes:
-    """Return the `.tlog-proof` of an entry against a signed checkpoint; raises `NotFound`.
+    """Return the `.tlog-proof` of an entry against a signed checkpoint.
 
     Its extra data is the leaf, which everybody may see in the tiles: with it, the proof alone says
-    what it proves. Nothing has to trust it, since what is proved is its hash.
+    what it proves. Nothing has to trust it, since what is proved is its hash. Raises `NotFound`,
+    and `Tampered` where it would prove nothing.
     """
     covered = checkpoint.unverified(signed)
     if not 0 <= index < covered.size:
@@ -52,10 +51,13 @@ def prove(connection: Connection, index: int, signed: bytes) -> bytes:
     row = connection.execute(
         select(*leaves.COLUMNS).select_from(leaves.STORED).where(entry.c.idx == index)
     ).one_or_none()
-    extra = None
-    if row is not None:
-        with suppress(Tampered):  # then the proof stands, and nothing stored leads to it
-            extra = leaves.text(row)
+    if row is None:
+        raise Tampered("an entry is missing", index=index)
+    extra = leaves.text(row)
+    try:
+        merkle.verify_inclusion(merkle.leaf_hash(extra), index, covered.size, hashes, covered.root)
+    except Tampered as error:
+        raise Tampered("the entry does not lead to the signed root", index=index) from error
     return tlogproof.marshal(tlogproof.TlogProof(index, tuple(hashes), signed, extra))
 
 

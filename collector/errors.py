@@ -37,6 +37,16 @@ class Full(Busy):
         )
 
 
+class Unset(Busy):
+    """No secret of an integration was ever set for this process: only its operator can mend it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no secret of this integration is set here: set what its declaration refers to",
+            retry_after=30,
+        )
+
+
 class Malformed(CollectorError):
     """The bytes are not what their content type says."""
 

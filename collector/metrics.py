@@ -45,6 +45,7 @@ class Metrics(Collector):
         self._fates: Counter[tuple[str, str, str]] = Counter()
         self._refused: Counter[int] = Counter()
         self._not_kept: Counter[str] = Counter()
+        self._unset: Counter[str] = Counter()
         self._durations: defaultdict[str, list[int]] = defaultdict(_no_durations)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._body_bytes = 0
@@ -72,6 +73,10 @@ class Metrics(Collector):
         """Count refused items for which quarantine had no room."""
         self._not_kept[integration] += count
 
+    def unset(self, integration: str) -> None:
+        """Count a request that was refused because no secret of the integration is set."""
+        self._unset[integration] += 1
+
     def collect(self) -> Iterator[Metric]:
         """What a scrape shows."""
         events = CounterMetricFamily(
@@ -98,6 +103,14 @@ class Metrics(Collector):
         for integration, count in self._not_kept.items():
             full.add_metric([integration], count)
         yield full
+        unset = CounterMetricFamily(
+            "modelwitness_integration_secret_unset",
+            "Requests refused because no secret of the integration is set for this process",
+            labels=["integration"],
+        )
+        for integration, count in self._unset.items():
+            unset.add_metric([integration], count)
+        yield unset
         yield CounterMetricFamily(
             "modelwitness_refused_strangers",
             "Requests to any address that carried no valid token",

@@ -7,9 +7,9 @@ count as credentials and go no further, and that the address is the declared one
 the request. Hides ASGI.
 
 Two things still tell a declared name. Where the sender signs its body, the refusal comes after the
-body and not before it, and is 503 while as many such bodies are held as may be. While a secret or
-key cannot be had, 503 comes in the place of 401, because whoever calls may be the sender, and many
-drop what was answered 401.
+body and not before it, and is 503 while as many such bodies are held as may be. While a secret that
+was here, or a key, cannot be had, 503 comes in the place of 401, because whoever calls may be the
+sender, and many drop what was answered 401.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from litestar.types import Receive, Scope, Send
 from audit.clock import Clock
 from audit.errors import Busy
 from collector.adapters.wire import Adapter, Message, Reply
-from collector.errors import CollectorError, Unproved
+from collector.errors import CollectorError, Unproved, Unset
 from collector.held import Held
 from collector.integrations.declaration import Declared
 from collector.integrations.proof import Fetches, KnowsTokens, Presented, Verifier, require
@@ -110,6 +110,9 @@ class Door:
                     called = declared.name
                     message = msgspec.structs.replace(message, body=body)
                 await self._prove(verifier, message, declared, secret, peer)
+            except Unset:  # nobody can be the sender, and the log tells the operator
+                self._metrics.unset(declared.name)
+                return Answered(await self._refusals.stranger(unproved(message), began))
             except Busy as error:
                 return Answered(self._refusals.undecided(message, error))
             except CollectorError:  # also a body that cannot be read: it is no known sender's yet
@@ -145,7 +148,7 @@ class Door:
             try:
                 if verifier.name == "path":
                     await self._prove(verifier, _message(request), declared, secret, "")
-            except CollectorError:
+            except (Busy, CollectorError):
                 pass
             else:
                 headers.append(("webhook-allowed-origin", origin))

@@ -1,7 +1,10 @@
 """A stranger at /in cannot tell which names are declared, nor with what."""
 
+import logging
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import generate_latest
 
@@ -104,12 +107,41 @@ def test_no_stranger_is_answered_sooner_than_another(house: House) -> None:
         assert time.perf_counter() - began >= LEAST_SECONDS, name
 
 
-def test_who_cannot_be_told_from_the_sender_comes_again(house: House) -> None:
+def test_who_cannot_be_told_from_the_sender_comes_again(house: House, tmp_path: Path) -> None:
     """Many senders drop what was answered 401: while their secret cannot be read, they must not."""
-    declare(house, "unreadable", "salesforce.outbound", "header", "env:GONE")
-    answer = house.client.post("/in/unreadable", content=b"{}", headers={"X-Secret": SECRET})
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    key = tmp_path / "key"
+    key.write_text(SECRET)
+    declare(house, "unreadable", "salesforce.outbound", "header", f"file:{key}")
+
+    def send(secret: str) -> httpx.Response:
+        return house.client.post("/in/unreadable", content=b"{}", headers={"X-Secret": secret})
+
+    assert send("wrong").status_code == 401
+    key.unlink()
+    deadline = time.monotonic() + 10
+    while (answer := send(SECRET)).status_code != 503:  # what was read is believed for a second
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.headers["retry-after"] == "30"
     assert answer.text == "Busy, try again"  # in nobody's words
+
+
+@pytest.mark.parametrize("verify", ["header", "path", "zendesk"])
+def test_a_secret_that_was_never_set_tells_no_stranger_of_the_name(
+    house: House, verify: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(house, "unset", "native", verify, "env:GONE")
+    with caplog.at_level(logging.WARNING, logger="modelwitness"):
+        told = [house.client.post(f"/in/{each}/", content=b"{}") for each in ("unset", "nobody")]
+        house.client.post("/in/unset", content=b"{}")
+    first, second = ((each.status_code, each.content, sorted(each.headers)) for each in told)
+    assert first == second
+    assert first[0] == 401
+    assert [each for each in caplog.messages if "env:GONE" in each] == [caplog.messages[0]]
+    counted = house.registry.get_sample_value(
+        "modelwitness_integration_secret_unset_total", {"integration": "unset"}
+    )
+    assert counted == 2
 
 
 def test_a_known_sender_is_refused_in_its_own_words(house: House) -> None:

@@ -119,10 +119,13 @@ class Sender:
 
     def _run(self) -> None:
         wait = FIRST_WAIT
+        backlog = False
         with self._make() as http:
             while not self._stop.is_set():
-                self._wake.wait(_GATHER)
+                if not backlog:
+                    self._wake.wait(_GATHER)
                 self._wake.clear()
+                backlog = False
                 try:
                     self._beat()
                     pause = self._once(http)
@@ -134,6 +137,7 @@ class Sender:
                     pause = -1.0
                 if pause == 0:
                     wait = FIRST_WAIT
+                    backlog = self._spool.waiting > 0
                     continue
                 if pause < 0:
                     pause = wait * (0.5 + random.random())  # noqa: S311 - spreads load, no secret

@@ -109,17 +109,23 @@ class Spool:
             return True
 
     def first(self, most: int, most_bytes: int) -> list[Waiting]:
-        """Return the oldest events that go to one address, in order."""
+        """Return the oldest event and those after it that go to the same address, in order.
+
+        Events for other addresses are passed over: what is sent may come in any order, while one
+        request for each change of address would never catch up.
+        """
         found: list[Waiting] = []
         size = 0
         with self._lock:
             rows = self._connection.execute(
-                "SELECT n, path, body FROM event ORDER BY n LIMIT ?", (most,)
+                "SELECT n, path, body FROM event"
+                " WHERE path = (SELECT path FROM event ORDER BY n LIMIT 1) ORDER BY n LIMIT ?",
+                (most,),
             ).fetchall()
         for row in rows:
             each = Waiting(*row)
             size += len(each.body)
-            if found and (each.path != found[0].path or size > most_bytes):
+            if found and size > most_bytes:
                 break
             found.append(each)
         return found
@@ -130,7 +136,9 @@ class Spool:
             run = self._connection.execute
             run("BEGIN IMMEDIATE")
             try:
-                run("DELETE FROM event WHERE n BETWEEN ? AND ?", (sent[0].n, sent[-1].n))
+                self._connection.executemany(
+                    "DELETE FROM event WHERE n = ?", [(each.n,) for each in sent]
+                )
                 for each, reason in refused:
                     run(
                         "INSERT INTO refused (path, body, reason) VALUES (?, ?, ?)",
@@ -149,9 +157,15 @@ class Spool:
             self._bytes -= sum(len(each.body) for each in sent)
 
     def lease(self, holder: str, seconds: float) -> bool:
-        """Let one of several processes send; True where it is `holder`."""
+        """Let one of several processes send; True where it is `holder`.
+
+        A holder's name begins with the number of its process: one that is gone holds nothing.
+        """
         now = time.time()
         with self._lock:
+            row = self._connection.execute("SELECT holder FROM lease").fetchone()
+            if row is not None and row[0] != holder and _is_gone(str(row[0])):
+                self._connection.execute("DELETE FROM lease WHERE holder = ?", (row[0],))
             changed = self._connection.execute(
                 "INSERT INTO lease VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE"
                 " SET holder = excluded.holder, until = excluded.until"
@@ -201,3 +215,17 @@ class Spool:
         """Close the file; what waits is sent by whoever opens it next."""
         with self._lock:
             self._connection.close()
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the process that a holder's name begins with has ended."""
+    number = holder.partition("-")[0]
+    if not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -211,6 +211,48 @@ def test_predictions_and_outcomes_arrive_in_order_and_once(
     client.close()
 
 
+def test_events_for_two_addresses_in_turn_need_few_requests(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    client = Client(QUIET, token(house), tmp_path / "spool.db", flush_seconds=0)
+    for n in range(400):
+        client.log_outcome(client.log_prediction("credit", "3", {}, id=f"p-{n}"), "repaid")
+    client.close()
+    spool = Spool(tmp_path / "spool.db", 1 << 30)
+    sizes = []
+    while batch := spool.first(500, 1 << 20):
+        sizes.append(len(batch))
+        spool.done(batch)
+    spool.close()
+    assert sizes[:2] == [400, 400]
+
+
+def test_a_backlog_of_both_is_sent_without_pauses(
+    house: House, address: str, tmp_path: Path
+) -> None:
+    client = Client(QUIET, token(house), tmp_path / "spool.db", flush_seconds=0)
+    made = [client.log_prediction("credit", "3", {}) for _ in range(400)]
+    for each in made:
+        client.log_outcome(each, "repaid")
+    client.close()
+    client = Client(address, token(house), tmp_path / "spool.db")
+    assert client.flush(30)
+    client.close()
+    assert ids(house) == made
+    assert len(house.bodies("OutcomeObserved")) == 400
+
+
+def test_a_process_that_is_gone_holds_no_lease(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    one, other = (Spool(tmp_path / "spool.db", 1_000_000) for _ in range(2))
+    assert one.lease(f"{ended.pid}-dead", 60)
+    assert other.lease(f"{os.getpid()}-alive", 60)
+    assert not one.lease(f"{ended.pid}-dead", 60)
+    one.close()
+    other.close()
+
+
 def test_what_the_collector_refuses_is_set_aside_and_the_rest_arrives(
     house: House, address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

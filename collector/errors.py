@@ -47,6 +47,13 @@ class Unset(Busy):
         )
 
 
+class NeverFits(Full):
+    """What was refused is more than the whole share: no waiting would make room for it."""
+
+    def __init__(self) -> None:
+        Busy.__init__(self, "what was refused is too large for the quarantine of this integration")
+
+
 class Malformed(CollectorError):
     """The bytes are not what their content type says."""
 

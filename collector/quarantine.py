@@ -20,7 +20,7 @@ from audit.errors import NotFound
 from audit.events import rfc3339
 from collector.adapters.wire import Half, Message
 from collector.delivery import Delivery
-from collector.errors import Full
+from collector.errors import Full, NeverFits
 from collector.limits import Limits
 
 KIND = "quarantine"
@@ -117,8 +117,9 @@ class Quarantine:
     def keep(self, reason: str, field: str, remedy: str, deliveries: Sequence[Delivery]) -> str:
         """Seal deliveries that were refused for one reason, durably; returns their id.
 
-        Raises `Full` where the share of the integration has no room for them. What was refused
-        before, and is still kept, is not stored a second time.
+        Raises `Full` where the share of the integration has no room for them, `NeverFits` where
+        it could not have it however little else is kept. What was refused before, and is still
+        kept, is not stored a second time.
         """
         kept = Kept(deliveries[0].integration, 0, reason, field, remedy, tuple(deliveries))
         return self.keep_parcel(kept, msgspec.msgpack.encode(kept.deliveries))
@@ -137,6 +138,8 @@ class Quarantine:
         kept = msgspec.structs.replace(kept, received_us=now)
         body = msgspec.msgpack.encode(kept)
         suffix = _suffix(kept.integration)
+        if len(body) > self._limits.quarantine_bytes or not self._limits.quarantine_parcels:
+            raise NeverFits
         if not self._has_room(suffix, len(body), now):
             raise Full
         at, due = now, expiry_us(kept, self._limits)

@@ -25,6 +25,7 @@ class FileCounts:
         self.logged = 0
         self.duplicates = 0
         self.quarantined = 0
+        self.not_kept = 0
         self.waiting = 0
         self.late: tuple[str, ...] = ()
         self.unreadable = 0
@@ -36,6 +37,7 @@ class FileCounts:
         self.logged += taken.logged
         self.duplicates += taken.duplicates
         self.quarantined += taken.quarantined
+        self.not_kept += taken.not_kept
         self.waiting += taken.waiting
 
     @property
@@ -48,6 +50,7 @@ class FileCounts:
         return (
             f"{self.name}: {self.files} files, {self.rows} rows, {self.logged} events logged, "
             f"{self.duplicates} known before, {self.quarantined} in quarantine, "
+            f"{self.not_kept} refused and not kept, "
             f"{self.waiting} halves, {self.unreadable} files unreadable, "
             f"{len(self.late)} partitions late"
         )
@@ -72,7 +75,7 @@ class FileMetrics(Collector):
         )
         events = CounterMetricFamily(
             "modelwitness_files_events",
-            "What was in them by fate: accepted, duplicate, quarantined or half",
+            "What was in them by fate: accepted, duplicate, quarantined, not_kept or half",
             labels=["files", "fate"],
         )
         late = GaugeMetricFamily(
@@ -92,6 +95,7 @@ class FileMetrics(Collector):
             events.add_metric([each.name, "accepted"], each.logged)
             events.add_metric([each.name, "duplicate"], each.duplicates)
             events.add_metric([each.name, "quarantined"], each.quarantined)
+            events.add_metric([each.name, "not_kept"], each.not_kept)
             events.add_metric([each.name, "half"], each.waiting)
             late.add_metric([each.name], len(each.late))
             unreadable.add_metric([each.name], each.unreadable)

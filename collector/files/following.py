@@ -61,7 +61,7 @@ class Following:
     async def follow(self, place: Place, found: Found) -> Progress:
         """Log what is new in a file and return how far it was read.
 
-        Raises `Away`, `Busy` where its integration is not declared, `Stopped`.
+        Raises `Away`, `Full`, `Busy` where its integration is not declared, `Stopped`.
         """
         stored = await self._until_done(asyncio.to_thread, self._progress.of, found)
         run = _Run(found, self._looked_at(stored, found))
@@ -155,7 +155,7 @@ class Following:
                 run.move(
                     rows=batch.first + len(batch.rows),
                     position=batch.position,
-                    refused=run.progress.refused + taken.quarantined,
+                    refused=run.progress.refused + taken.quarantined + taken.not_kept,
                 )
                 await self._save(run)
                 self._counts.add(len(batch.rows), taken)

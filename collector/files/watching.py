@@ -15,6 +15,7 @@ from typing import Protocol
 from audit.clock import Clock
 from audit.errors import Broken, Busy
 from collector.adapters.wire import Adapter
+from collector.errors import Full
 from collector.files import late
 from collector.files.counts import FileCounts
 from collector.files.declaration import BY_INTEGRATION, Files
@@ -156,6 +157,8 @@ class Watcher:
                 problem = await self._follow(each)
             except Away as error:
                 away, problem = away + 1, str(error)
+            except Full as error:  # what it waits for holds up no other file
+                problem = f"waits: {error}"
             if problem:
                 self._once(each.key, f"file {each.key[:_SHOWN]}: {problem}")
         there = {each.key for each in found}

@@ -17,8 +17,8 @@ from audit.events import Event
 from audit.group import Appended
 from collector import answers
 from collector.adapters.rows import by_row
-from collector.adapters.wire import FILE, Adapted, Adapter, Half, Message, Reply
-from collector.errors import CollectorError, Conflicting, Full, Invalid, TooMany
+from collector.adapters.wire import FILE, OK, Adapted, Adapter, Half, Message, Reply
+from collector.errors import CollectorError, Conflicting, Full, Invalid, NeverFits, TooMany
 from collector.ingest import Appends, Reason, reason_of
 from collector.integrations.declaration import Declared
 from collector.integrations.inferred import Inferred, is_inferred
@@ -39,13 +39,17 @@ _KEPT_STATUS: Final = frozenset({413, 415})
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The fates of what one message held, by name; `waiting` are halves."""
+    """The fates of what one message held, by name; `waiting` are halves.
+
+    `unrelated` are items that are none of the integration's business: all of them is a mistake.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     conflicts: int = 0
     rejected: int = 0
     waiting: int = 0
+    unrelated: int = 0
 
 
 class Intake:
@@ -90,10 +94,13 @@ class Intake:
             self._count(declared, adapter, {"unreadable": 1})
             status = error.status if error.status in _KEPT_STATUS else adapter.unreadable
             return refusal(message, adapter, error, status)
-        await self._settle(message, declared, adapter, adapted, keep=True)
+        settled = await self._settle(message, declared, adapter, adapted, keep=True)
         if adapted.fetch:
             await asyncio.to_thread(self._fetch, adapted.fetch)
-        return adapted.reply
+        if adapted.reply is not OK:
+            return adapted.reply
+        # A sender without words of its own hears what became of what it sent.
+        return Reply(200, _encode(settled), (("content-type", "application/json"),))
 
     async def log(
         self, about: Message, adapted: Adapted, declared: Declared, adapter: Adapter
@@ -117,17 +124,14 @@ class Intake:
         settled = await self._finish(adapted, answered, declared, adapter)
         return settled, [each if isinstance(each, CollectorError) else None for each in answered]
 
-    async def replay(
-        self, message: Message, declared: Declared, adapter: Adapter
-    ) -> tuple[Settled, bool]:
-        """Take a message from quarantine once more; True: nothing of it was refused again.
+    async def replay(self, message: Message, declared: Declared, adapter: Adapter) -> Settled:
+        """Take a message from quarantine once more.
 
         What is refused again is not kept a second time. Raises `CollectorError` where the message
         as a whole still cannot be read.
         """
         adapted = await self._read(message, declared, adapter)
-        settled = await self._settle(message, declared, adapter, adapted, keep=False)
-        return settled, not settled.rejected and not settled.conflicts
+        return await self._settle(message, declared, adapter, adapted, keep=False)
 
     async def _read(self, message: Message, declared: Declared, adapter: Adapter) -> Adapted:
         if len(message.body) <= _INLINE_BYTES and message.header("content-encoding") is None:
@@ -170,6 +174,7 @@ class Intake:
             fates["conflict"],
             fates["rejected"],
             fates["waiting"],
+            adapted.unrelated,
         )
 
     async def _joined(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -211,10 +216,11 @@ class Intake:
         declared: Declared,
         adapter: Adapter,
         errors: Sequence[CollectorError],
-    ) -> None:
+    ) -> bool:
         """Seal the whole message, as far as it may be kept; it is read anew when it is replayed.
 
-        Raises `Full` where the share of the integration has no room for it.
+        False, and counted as not kept, where it is larger than the share of its integration.
+        Raises `Full` where there is no room for it yet.
         """
         reasons: dict[Reason, int] = {}
         for error in errors:
@@ -226,9 +232,17 @@ class Intake:
         same = bare.url.encode() + b"\n" + bare.body
         try:
             await asyncio.to_thread(self._quarantine.keep_parcel, kept, same)
+        except NeverFits:
+            self.not_kept(declared, len(errors))
+            return False
         except Full:
-            self._metrics.not_kept(declared.name, len(errors))
+            self.not_kept(declared, len(errors))
             raise  # and not acknowledged: a sender that comes again loses nothing meanwhile
+        return True
+
+    def not_kept(self, declared: Declared, count: int) -> None:
+        """Count what was refused and is not in quarantine."""
+        self._metrics.not_kept(declared.name, count)
 
     def _count(self, declared: Declared, adapter: Adapter, fates: dict[str, int]) -> None:
         for fate, count in fates.items():

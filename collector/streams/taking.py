@@ -33,6 +33,7 @@ class Taken(NamedTuple):
     quarantined: int = 0
     waiting: int = 0
     tombstones: int = 0
+    not_kept: int = 0
 
 
 class Taker(Protocol):

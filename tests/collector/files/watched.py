@@ -34,6 +34,7 @@ class Place:
         self.folder = folder / "files"
         self.folder.mkdir()
         self.told: list[str] = []
+        self.limits = Limits()
 
     def watcher(
         self, holder: str = "test", now: Callable[[], int] = system_clock, **keys: Any
@@ -48,7 +49,7 @@ class Place:
     def ways(self) -> Wired:
         metrics = Metrics(CollectorRegistry(), lambda: 0)
         around = Around(self.store.documents, Outgoing(), {}, os.urandom)
-        return wired(self.store.ledger, self.store.work, system_clock, Limits(), metrics, around)
+        return wired(self.store.ledger, self.store.work, system_clock, self.limits, metrics, around)
 
     def declare(self, adapter: str, **keys: Any) -> None:
         lines = {

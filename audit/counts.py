@@ -97,6 +97,20 @@ class Counts:
             )
             return {(a, b, c, d, e, f) for a, b, c, d, e, f in rows}
 
+    def first_senders(self) -> dict[str, str]:
+        """Return, by model, the integration whose prediction of it stands first on the ledger."""
+        # Series are numbered as their first entries are appended.
+        query = (
+            select(series.c.model, series.c.integration)
+            .where(series.c.type == "PredictionLogged")
+            .order_by(series.c.id)
+        )
+        first: dict[str, str] = {}
+        with self._database.reading() as connection:
+            for model, integration in connection.execute(query):
+                first.setdefault(model, integration)
+        return first
+
     def exactly(self, integration: str, start_us: int, end_us: int) -> dict[str, int]:
         """Return how many events of an integration lie in start_us <= event time < end_us, by type.
 

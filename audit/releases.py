@@ -1,9 +1,10 @@
 """Whose word counts about where a model version comes from.
 
 Any integration may log a VersionReleased for any model, and all of them stand on the ledger.
-Decides that one is believed when it comes from the service itself, from a retrainer, from an
-integration that has predicted with that model, or from one that the model's policy lists under
-`releases`. What others say is told as unverified and never hides what is believed.
+Decides that one is believed when it comes from the service itself, from a retrainer, from one that
+the model's policy lists under `releases`, or, while no policy lists any, from the integration that
+was the first on the ledger to predict with that model: whoever predicts with it later may be
+anybody. What others say is told as unverified and never hides what is believed.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -20,19 +21,19 @@ Believed = Callable[[Released], bool]
 
 
 def believed(
-    senders: Collection[tuple[str, str]],
+    first_senders: Mapping[str, str],
     retrainers: Collection[str],
     policies: Mapping[str, Policy],
 ) -> Believed:
-    """Whether a release counts; `senders` are (model, integration) of all predictions."""
+    """Whether a release counts; `first_senders` as `Counts.first_senders` gives them, by model."""
 
     def counts(found: Released) -> bool:
         policy = policies.get(found.model)
+        listed = () if policy is None else policy.releases
         return (
             found.integration == SYSTEM
             or found.integration in retrainers
-            or (found.model, found.integration) in senders
-            or (policy is not None and found.integration in policy.releases)
+            or found.integration in (listed or [first_senders.get(found.model)])
         )
 
     return counts

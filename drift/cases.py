@@ -124,9 +124,10 @@ class Case(Struct, frozen=True):
     """A retraining case: where it stands and how it came there.
 
     `version` is the one that drifted, `candidate` the one that retraining gave; `dispatched` is
-    the time of the dispatch, "" before it; `senders` are the integrations that had predicted with
-    the model when the case was opened, which may release for it; `ignored` lists steps that could
-    not be taken when they came (two people deciding at once), so that nothing is hidden.
+    the time of the dispatch, "" before it; `senders` are the integrations that may release for it
+    beside those whom the policy lists (the first that predicted, where it listed none when the
+    case was opened); `ignored` lists steps that could not be taken when they came (two people
+    deciding at once), so that nothing is hidden.
     """
 
     id: str

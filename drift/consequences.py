@@ -17,7 +17,6 @@ from audit.store import Store
 from drift import alerts, steps
 from drift.alerts import SCHEDULER, Alert, Kind, system_event
 from drift.cases import Case, Evidence, Named, blocked, case_id, overdue
-from drift.duty import LOGGED
 from drift.outbox import Outbox
 from drift.policy import Policy, Retrain
 from drift.projection import PolicyDocument, Retraining
@@ -176,7 +175,7 @@ class Consequences:
             windows=[msgspec.to_builtins(each.window) for each in confirming],
             columns=list(verdict.drifted),
             owner=document.owner,
-            senders=self._senders(model),
+            senders=self._senders(document),
             evidence=[
                 msgspec.to_builtins(steps.evidence_of(self._store, index)) for index in indexes
             ],
@@ -219,11 +218,11 @@ class Consequences:
         )
         self._store.ledger.append([event])
 
-    def _senders(self, model: str) -> list[str]:
-        """The integrations that have predicted with the model."""
-        rows = self._store.counts.series()
-        found = {row.integration for row in rows if (row.type, row.model) == (LOGGED, model)}
-        return sorted(found)
+    def _senders(self, document: PolicyDocument) -> list[str]:
+        """Who may release for the model beside those whom its policy lists: see
+        `audit.releases`."""
+        first = self._store.counts.first_senders().get(document.model)
+        return [] if document.releases or first is None else [first]
 
     def _open_cases(self) -> Sequence[Case]:
         rows = self._store.documents.each("retraining")

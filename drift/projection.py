@@ -13,8 +13,8 @@
 
 Decides nothing that is not in the events: replaying the ledger gives the same documents. Steps
 that came when a case could not take them are noted in the case, not lost. A release registers a
-candidate only when it comes from a retrainer, from an integration that had predicted with the model
-when the case was opened, or from one that the policy in force lists.
+candidate only when it comes from a retrainer, from one that the policy in force lists, or from the
+integration that the case names for want of such a list: the first that predicted with the model.
 """
 
 from collections.abc import Mapping, Sequence

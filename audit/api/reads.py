@@ -136,13 +136,8 @@ def runs(reads: Reads, told: Mapping[tuple[str, str], Sequence[Released]]) -> di
 
 
 def _believed(reads: Reads) -> releases.Believed:
-    senders = {
-        (row.model, row.integration)
-        for row in reads.store.counts.series()
-        if row.type == "PredictionLogged"
-    }
-    governed = reads.governed
-    return releases.believed(senders, governed.retrainers(), governed.policies())
+    first, governed = reads.store.counts.first_senders(), reads.governed
+    return releases.believed(first, governed.retrainers(), governed.policies())
 
 
 def within(sight: Sight, integration: str | None) -> str | None:

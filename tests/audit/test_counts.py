@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from audit.arrivals import Arrivals
 from audit.store import Store
-from tests.audit.stores import SECOND, START, opened, outcome, prediction
+from tests.audit.stores import SECOND, START, anonymous, opened, outcome, prediction
 
 LENGTH = 300
 """Seconds that the events are spread over."""
@@ -71,3 +72,15 @@ def test_arrivals_are_counted_by_entry_and_a_sample_is_even(
 
 def test_an_integration_that_logged_nothing_has_no_counts(store: Store) -> None:
     assert store.counts.exactly("nobody", START, START + LENGTH * SECOND) == {}
+
+
+def test_the_first_sender_of_a_model_is_the_first_on_the_ledger_and_stays_it(
+    tmp_path: Path, database: str
+) -> None:
+    found = opened(tmp_path, database)
+    found.ledger.append([prediction(9, integration="web")])
+    found.ledger.append([prediction(1, integration="evil")])  # happened before, came later
+    older = {"model": {"name": "credit", "version": "0"}}
+    found.ledger.append([prediction(2, integration="evil", **older), anonymous(1)])
+    assert found.counts.first_senders() == {"credit": "web", "weather": "station"}
+    found.close()

@@ -341,18 +341,21 @@ def test_the_story_is_the_same_over_either_database(
         found.close()
 
 
-def test_who_predicts_or_is_listed_or_retrains_may_register_a_candidate_and_nobody_else(
-    store: Store, clock: HandClock
+@pytest.mark.parametrize(("listed", "believed"), [(True, "registry"), (False, "tower")])
+def test_the_first_sender_or_those_listed_may_register_a_candidate_and_no_later_sender(
+    store: Store, clock: HandClock, listed: bool, believed: str
 ) -> None:
-    apply_text(store, POLICY + NOWHERE + "releases: {from: [registry]}\n", "ann")
+    more = "releases: {from: [registry]}\n" if listed else ""
+    apply_text(store, POLICY + NOWHERE + more, "ann")
     for day, level in enumerate((1.0, 5.0, 5.0, 5.0)):
         predict(store, day, level)
+    predict(store, 1, 1.0, rows=1, version="x", integration="second")
     scheduler(store, clock).judge_due()
     [case] = steps.list_cases(store)
-    assert case.senders == ("tower",)
+    assert case.senders == (() if listed else ("tower",))
     steps.decide(store, case.id, "approve", "ann", "yes", clock=clock)
-    predict(store, 1, 1.0, rows=1, version="x", integration="late-comer")
-    for integration in ("rival", "late-comer", "registry", "tower", "trainer"):
+    others = ["tower"] if listed else ["registry"]
+    for integration in ("rival", "second", *others, believed, "trainer"):
         if integration == "trainer":
             retrainer_of(store, clock)
         body = {
@@ -363,11 +366,11 @@ def test_who_predicts_or_is_listed_or_retrains_may_register_a_candidate_and_nobo
         }
         store.ledger.append([event_of("VersionReleased", integration, body)])
     found = steps.case_of(store, case.id)
-    assert (found.state, found.candidate) == ("candidate", "of-registry")
+    assert (found.state, found.candidate) == ("candidate", f"of-{believed}")
     told = [(step.actor, step.reason) for step in found.ignored]
     assert told == [
         ("rival", "unverified source"),
-        ("late-comer", "unverified source"),
-        ("tower", ""),
+        ("second", "unverified source"),
+        (others[0], "unverified source"),
         ("trainer", ""),
     ]

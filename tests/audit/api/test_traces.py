@@ -296,6 +296,9 @@ def test_a_stranger_cannot_say_where_another_model_comes_from(site: Site) -> Non
         {**body, "model": {**model, "lineage": {"training_run": "run-7"}}}, type="VersionReleased"
     )
     site.log({**body, "id": "v2"}, type="VersionReleased", by="rival")
+    site.log(
+        prediction(time=RANGE["from"]), by="rival"
+    )  # one prediction under its name opens no door
     assert traced(site, index, "ops")["decision"]["lineage"] == {"training_run": "run-7"}
     [row] = site.get("/v1/models", "ops").json()["items"]
     assert row["versions"][0]["lineage"] == {"training_run": "run-7"}

@@ -36,6 +36,7 @@ _OFFERS: Final = 500
 """Halves that are settled at a time, at most."""
 _KEPT_STATUS: Final = frozenset({413, 415})
 """Refusals that a sender must hear of as such, because it can send otherwise."""
+_encode = msgspec.json.Encoder().encode
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from audit.declared import kind_of, read
-from audit.options import DATA, Data, Database, Open, Parts
+from audit.options import DATA, Data, Database, Open, Parts, store_told
 from audit.revision import Change
+from audit.settings import AuditSettings
 
 Put = Callable[[Parts, str, str], Change]
 """Puts a text in force, as applied by an author; raises `BadDeclaration`."""
@@ -33,4 +34,5 @@ def add_to(app: typer.Typer, opened: Open, kinds: Mapping[str, Put]) -> None:
         with opened(data, database) as parts:
             found = put(parts, text, getpass.getuser())
         state = "in force now" if found.changed else "already in force"
-        typer.echo(f"{found.name} {found.revision[:12]}: {state}")
+        where = store_told(AuditSettings.of(data, database)).rpartition(",")[0]
+        typer.echo(f"{found.name} {found.revision[:12]}: {state} in {where}")

@@ -5,11 +5,12 @@ one under which it was refused: that is what is mended in between.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
 
-from audit.errors import NotFound
+from audit.errors import Busy, NotFound
 from collector import answers
 from collector.adapters.wire import Adapter
 from collector.errors import Invalid
@@ -56,7 +57,10 @@ class Replay:
         if declared is None or adapter is None:
             raise NotFound("the integration is not declared any more: apply its file again")
         if kept.message is not None:
-            settled, whole = await self._intake.replay(kept.message, declared, adapter)
+            settled = await self._intake.replay(kept.message, declared, adapter)
+            # What was accepted before may read otherwise now: the first stands, and all is logged.
+            contradicts = kept.reason.startswith(str(answers.conflict()))
+            whole = not settled.rejected and not (settled.conflicts and contradicts)
             return Answer(200, _encode(settled)), whole
         return await self._offer(kept, declared, adapter)
 
@@ -64,9 +68,11 @@ class Replay:
         offers = [Offer(half, declared, adapter) for half in kept.halves]
         fates = await asyncio.to_thread(self._pairing.settle, offers)
         for fate in fates:
+            if isinstance(fate, Busy):
+                raise fate
             if fate == "conflict":
                 raise answers.conflict()
             if fate not in {"waiting", "accepted", "duplicate"}:
                 raise Invalid("its other half is still not there", remedy="Remove it, or wait.")
-        settled = {each: fates.count(each) for each in sorted(set(fates))}
+        settled = Counter(str(fate) for fate in fates)
         return Answer(200, _encode(settled)), True

@@ -28,7 +28,7 @@ NAMED: Final = Declared(name="sample", adapter="mapping", model="sample", versio
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """Lines to print, and whether every item became what it should."""
+    """Lines to print, and whether something became an event and nothing was refused."""
 
     lines: list[str]
     whole: bool
@@ -66,7 +66,7 @@ def _told(adapted: Adapted) -> Tried:
         lines.append(f"{adapted.unrelated} items are none of this integration's business")
     if not lines:
         lines.append("the body holds no item")
-    return Tried(lines, whole=not adapted.refused)
+    return Tried(lines, whole=not adapted.refused and bool(adapted.events or adapted.halves))
 
 
 def _refusal(error: CollectorError) -> str:

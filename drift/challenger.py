@@ -26,6 +26,7 @@ from drift.hearing import Hearing
 from drift.labels import Window, labelled, merged
 from drift.policy import Policy
 from drift.projection import retraining
+from drift.senders import Senders
 from drift.verdicts import Verdict, newest
 
 BETTER = 0.95
@@ -41,7 +42,8 @@ _stable = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Measure(Struct, frozen=True):
-    """The error of one version on labelled rows; the last two as `drift.hearing` counts them."""
+    """The error of one version on labelled rows; what follows is counted by `drift.hearing` and
+    `drift.senders`."""
 
     version: str
     error: float
@@ -49,6 +51,7 @@ class Measure(Struct, frozen=True):
     windows: tuple[Span, ...]
     not_used: dict[str, dict[str, int]] = {}
     contradicted: int = 0
+    predictions: dict[str, Any] = {}
 
 
 class _Measured(Struct, frozen=True):
@@ -93,7 +96,8 @@ class Challenger:
         latest = (verdict.window,)
 
         def measured(version: str, windows: tuple[Span, ...]) -> _Measured | None:
-            found = self._measure(case, version, windows, numeric, Hearing.under(policy))
+            heard, senders = Hearing.under(policy), Senders.under(policy)
+            found = self._measure(case, version, windows, numeric, heard, senders)
             enough = found is not None and found.measure.rows >= policy.minimum_rows
             return found if enough else None
 
@@ -152,6 +156,7 @@ class Challenger:
         windows: Sequence[Span],
         numeric: bool,
         hearing: Hearing,
+        senders: Senders,
     ) -> _Measured | None:
         wrong, rows, fingerprint = 0.0, 0, 0
         for span in windows:
@@ -163,6 +168,7 @@ class Challenger:
                 "judge_candidate",
                 window,
                 hearing,
+                senders,
             ):
                 error = _error(row.prediction.get("output"), row.label, numeric)
                 if error is not None:
@@ -171,7 +177,8 @@ class Challenger:
                     fingerprint += _fingerprint(row)
         if not rows:
             return None
-        measure = Measure(version, wrong / rows, rows, tuple(windows), **hearing.told)
+        told = {**hearing.told, "predictions": senders.told}
+        measure = Measure(version, wrong / rows, rows, tuple(windows), **told)
         return _Measured(measure, fingerprint)
 
     def _open_case(self, model: str) -> Case | None:

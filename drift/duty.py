@@ -17,6 +17,7 @@ from audit.events import micros
 from audit.store import Store
 from drift.policy import HOUR_US, Policy
 from drift.projection import progress_key
+from drift.senders import Senders
 from drift.verdicts import Progress
 from drift.windows import Window, due, reference_of, watermark, window_at
 
@@ -45,7 +46,7 @@ def duty_of(store: Store, policy: Policy, now_us: int) -> Duty:
     Nothing closes a window before the clock has passed its end and the lateness; late news of a
     version that was never seen may, so whoever rests until `wake_us` looks once a while.
     """
-    spans = _spans(store, policy.model)
+    spans = _spans(store, policy)
     if not spans:
         return Duty([], now_us)
     mark = watermark(max(last for _, last in spans.values()), now_us, policy.lateness_us)
@@ -80,11 +81,12 @@ def _told(
             yield window
 
 
-def _spans(store: Store, model: str) -> dict[str, tuple[int, int]]:
+def _spans(store: Store, policy: Policy) -> dict[str, tuple[int, int]]:
     """First and last event time of each version's predictions."""
     spans: dict[str, tuple[int, int]] = {}
+    senders = Senders.under(policy)
     for row in store.counts.series():
-        if row.type == LOGGED and row.model == model:
+        if (row.type, row.model) == (LOGGED, policy.model) and senders.count(row.integration):
             first, last = spans.get(row.version, (row.first_us, row.last_us))
             spans[row.version] = (min(first, row.first_us), max(last, row.last_us))
     return spans
@@ -102,9 +104,17 @@ def _filled(store: Store, policy: Policy, version: str, start: int, end: int) ->
     """Starts of the windows that may have rows."""
     step = HOUR_US if policy.window in {"month", "week", "day", "hour"} else MINUTE_US
     rows = store.counts.rollups(
-        start, end, step_us=step, type=LOGGED, model=policy.model, version=version
+        start,
+        end,
+        by=["integration"],
+        step_us=step,
+        type=LOGGED,
+        model=policy.model,
+        version=version,
     )
-    edges = {edge for row in rows for edge in (row.start_us, row.start_us + step - 1)}
+    senders = Senders.under(policy)
+    starts = {row.start_us for row in rows if senders.count(row.keys[0])}
+    edges = {edge for start_us in starts for edge in (start_us, start_us + step - 1)}
     return {window_at(policy.window, edge).start_us for edge in edges}
 
 

@@ -32,6 +32,7 @@ from drift.duty import LOGGED
 from drift.errors import Unknown
 from drift.hearing import UNLISTED, Hearing
 from drift.policy import parse
+from drift.senders import Senders
 
 BATCH = 1_000
 
@@ -87,8 +88,11 @@ def labelled(
     action: str,
     window: Window,
     hearing: Hearing,
+    senders: Senders,
 ) -> Iterator[Labelled]:
-    """Yield the labelled predictions of a window by event time; those without a label are left out.
+    """Yield the labelled predictions of a window by event time.
+
+    Those without a label are left out, and those of an integration that is none of the model's.
 
     On the ledger before any of it is read: the access to the window, then batch by batch that to
     the outcomes and oversight of its predictions, by index, since they lie outside the window.
@@ -102,8 +106,9 @@ def labelled(
 
     span = window.span
     rows = reader.window(LOGGED, window.model, window.version, micros(span.start), micros(span.end))
-    while batch := list(islice(rows, BATCH)):
-        yield from _joined(reader, [each for each in batch if not each.erased], seen, hearing)
+    counted = senders.rows(rows)
+    while batch := list(islice(counted, BATCH)):
+        yield from _joined(reader, batch, seen, hearing)
 
 
 def _joined(
@@ -153,10 +158,12 @@ def export(
     policy = parse(document.text)
     size = store.reader.size()
     table = DataSet(policy, most_bytes)
-    hearing = Hearing.under(policy)
+    hearing, senders = Hearing.under(policy), Senders.under(policy)
     for span in merged(case.windows):
         window = Window(case.model, case.version, span, case.id)
-        rows = labelled(store.reader, access, principal, "labelled_export", window, hearing)
+        rows = labelled(
+            store.reader, access, principal, "labelled_export", window, hearing, senders
+        )
         table.add(rows)
     if not table.rows:
         unlisted = f" ({hearing.unlisted.total()} not used: {UNLISTED})" if hearing.unlisted else ""
@@ -173,6 +180,7 @@ def export(
         "tree_size": size,
         "query": query,
         **hearing.told,
+        "predictions": senders.told,
     }
     parquet = table.parquet(lineage)
     digest = f"sha256:{hashlib.sha256(parquet).hexdigest()}"

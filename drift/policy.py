@@ -14,8 +14,10 @@ resolved by the process that uses them.
       dep_delay: {kind: numeric, limits: {null: 0.2, range: [-100, 2000]}, unit: minutes}
       carrier: {kind: categorical}
     output: {kind: categorical}
+    predictions: {from: [gate, web]}      # whose rows are the model's; without it, everybody's
     labels: {from: [arrivals-office]}     # whose outcomes count beside the predicting integration's
-    releases: {from: [model-registry]}    # whose versions count beside the retrainer's
+    releases: {from: [model-registry]}    # whose versions count beside the retrainer's; without it,
+                                          # those of the first integration that predicted
 """
 
 import hashlib
@@ -107,8 +109,9 @@ class Policy(Struct, frozen=True):
 
     `window` is a calendar unit or a fixed length ("6h"); a window is judged once the watermark
     has passed its end by `lateness_us`. `segments` are paths into the body, judged apart.
-    `labels_from` and `releases_from` name integrations that are believed about outcomes and new
-    versions, beside those that predict.
+    `predictions_from` names the integrations whose predictions are the model's (none: all);
+    `labels_from` and `releases_from` those that are believed about outcomes beside the predicting
+    one, and about new versions.
     """
 
     model: str
@@ -123,6 +126,7 @@ class Policy(Struct, frozen=True):
     actions: Actions = Actions()
     labels_from: tuple[str, ...] = ()
     releases_from: tuple[str, ...] = ()
+    predictions_from: tuple[str, ...] = ()
 
     @property
     def canonical(self) -> bytes:
@@ -171,12 +175,13 @@ def _parsed(text: str) -> Policy:
         actions=actions,
         labels_from=_sources(top.section("labels", "from")),
         releases_from=_sources(top.section("releases", "from")),
+        predictions_from=_sources(top.section("predictions", "from")),
     )
 
 
 _TOP = (
     "kind", "model", "owner", "reference", "window", "lateness", "minimum_rows", "columns",
-    "output", "score", "rule", "segments", "actions", "labels", "releases",
+    "output", "score", "rule", "segments", "actions", "labels", "releases", "predictions",
 )  # fmt: skip
 _COLUMN = ("kind", "threshold", "limits", "unit", "field")
 _LIMITS = {

@@ -42,6 +42,7 @@ from drift.outbox import Outbox
 from drift.policy import Policy
 from drift.projection import PolicyDocument
 from drift.reports import drop_stale_tickets
+from drift.senders import Senders
 from drift.settings import DriftSettings
 from drift.windows import Window, reference_of
 
@@ -88,7 +89,7 @@ class Scheduler:
         self._outbox = Outbox(store, settings, clock, holder, environment)
         self._consequences = Consequences(store, settings, clock, self._outbox)
         self._challenger = Challenger(store, access, PRINCIPAL, clock, self._consequences.close)
-        self._references: dict[tuple[str, Window], Columns] = {}
+        self._references: dict[tuple[str, Window], tuple[Columns, Senders]] = {}
         self._rests: dict[str, _Rest] = {}
 
     def judge_due(self, stop: threading.Event | None = None) -> int:
@@ -154,17 +155,21 @@ class Scheduler:
             rfc3339(due.window.start_us),
             policy.rule.of,
         )
+        reference, before = self._reference(policy, due.window)
+        current, now = self._read(policy, due.version, due.window)
         bodies = self._judge(
             policy,
             due.window,
-            self._reference(policy, due.window),
-            self._read(policy, due.version, due.window),
+            reference,
+            current,
             due.version,
             {segment: [_plain(each) for each in known] for segment, known in history.items()},
         )
+        told = {"window": now.told, "reference": before.told}
+        bodies = [{**body, "predictions": told} for body in bodies]
         return self._store.ledger.append(_measured(bodies))[0].index
 
-    def _reference(self, policy: Policy, window: Window) -> Columns:
+    def _reference(self, policy: Policy, window: Window) -> tuple[Columns, Senders]:
         span = reference_of(policy, window)
         key = (policy.revision, span)
         if key not in self._references:
@@ -173,8 +178,9 @@ class Scheduler:
             self._references[key] = self._read(policy, policy.reference.version, span)
         return self._references[key]
 
-    def _read(self, policy: Policy, version: str | None, span: Window) -> Columns:
-        """Read a window into columns; the access is on the ledger before a row is."""
+    def _read(self, policy: Policy, version: str | None, span: Window) -> tuple[Columns, Senders]:
+        """Read a window into columns and tell whose rows they are; the access is on the ledger
+        before a row is."""
         asked: dict[str, Any] = {
             "type": LOGGED,
             "model": policy.model,
@@ -187,7 +193,8 @@ class Scheduler:
         opened = self._store.reader.window(
             LOGGED, policy.model, version, span.start_us, span.end_us
         )
-        return columns.read(policy, (each.body for each in opened))
+        senders = Senders.under(policy)
+        return columns.read(policy, (each.body for each in senders.rows(opened))), senders
 
     def _tell(self, policy: Policy, error: Exception) -> None:
         """Log what failed without its text, which may quote values."""

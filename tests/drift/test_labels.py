@@ -237,6 +237,38 @@ def test_only_the_predicting_integration_and_those_the_policy_lists_label_its_pr
         assert (manifest["not_used"], manifest["contradicted"]) == (not_used, 0)
 
 
+def test_rows_of_an_unlisted_sender_with_its_own_outcomes_are_neither_exported_nor_silent(
+    store: Store, clock: HandClock
+) -> None:
+    listed = "predictions: {from: [tower]}\nlabels: {from: [arrivals]}\n"
+    apply_text(store, POLICY + listed, "ann")
+    ids = predict(store, 1, 1.0, rows=4)
+    observe(store, ids, "late", at="2013-01-20T00:00:00Z")
+    forged = predict(store, 1, -999.0, rows=6, integration="evil")
+    observe(store, forged, "EVIL", at="2013-01-20T00:00:00Z", integration="evil")
+    export = exported(store, clock, case_over(1))
+    assert [row["label"] for row in rows_of(export)] == ["late"] * 4
+    metadata = pq.read_table(io.BytesIO(export.parquet)).schema.metadata
+    [told] = ledger_of(store, "LabelsExported")
+    for manifest in (told, msgspec.json.decode(metadata[b"modelwitness"])):
+        assert manifest["predictions"] == {
+            "used": {"tower": 4},
+            "not_used": {"source not listed": {"evil": 6}},
+        }
+
+
+def test_without_a_list_every_sender_of_a_model_counts_and_is_told(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY, "ann")
+    for integration, rows in (("tower", 4), ("gate", 2)):
+        ids = predict(store, 1, 1.0, rows=rows, integration=integration)
+        observe(store, ids, "late", at="2013-01-20T00:00:00Z", integration=integration)
+    assert exported(store, clock, case_over(1)).rows == 6
+    [told] = ledger_of(store, "LabelsExported")
+    assert told["predictions"] == {"used": {"gate": 2, "tower": 4}, "not_used": {}}
+
+
 def test_labels_of_strangers_alone_are_no_labels_and_the_refusal_counts_them(
     store: Store, clock: HandClock
 ) -> None:

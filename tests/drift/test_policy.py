@@ -221,6 +221,10 @@ def test_the_sources_that_are_believed_stand_in_the_policy_and_its_revision() ->
     without = parse(SMALLEST)
     assert (without.labels_from, without.releases_from) == ((), ())
     assert b"from" not in without.canonical.replace(b"from_us", b"")  # older revisions stay
+    assert without.predictions_from == ()
+    senders = parse(SMALLEST + "predictions: {from: [b, a]}\n")
+    assert senders.predictions_from == ("a", "b")
+    assert senders.revision != without.revision
     listed = parse(SMALLEST + "labels: {from: [b, a]}\nreleases: {from: [registry]}\n")
     assert (listed.labels_from, listed.releases_from) == (("a", "b"), ("registry",))
     assert listed.revision == parse(SMALLEST + LISTED_OTHERWISE).revision != without.revision

@@ -22,6 +22,23 @@ from tests.drift.governance import (
 )
 
 
+def test_an_unlisted_sender_shifts_no_window_opens_none_and_moves_no_watermark(
+    store: Store, clock: HandClock
+) -> None:
+    apply_text(store, POLICY + "predictions: {from: [tower]}\n", "ann")
+    for day in range(3):
+        predict(store, day, 1.0)
+        predict(store, day, 90.0, rows=80, integration="evil")
+    predict(store, 1, 9.0, version="evil-version", integration="evil")
+    predict(store, 20, 9.0, integration="evil")  # far ahead: it would close the last day
+    scheduler(store, clock).judge_due()
+    assert told(store) == [("2013-01-02", "ok")]
+    [body] = ledger_of(store, "DriftMeasured")
+    assert body["window"]["rows"] == body["reference"]["rows"] == 40
+    counted = {"used": {"tower": 40}, "not_used": {"source not listed": {"evil": 80}}}
+    assert body["predictions"] == {"window": counted, "reference": counted}
+
+
 def test_closed_windows_are_judged_in_order_and_only_once(store: Store, clock: HandClock) -> None:
     apply_text(store, POLICY, "ann")
     for day in (0, 1, 2, 3, 4):

@@ -30,17 +30,23 @@ from audit.group import Appended
 from audit.rootkey import Random
 from audit.work import New
 from collector import answers
-from collector.adapters.wire import Adapted, Adapter, Half, Refused
+from collector.adapters.wire import Adapted, Adapter, Half
 from collector.errors import CollectorError, Full, Invalid, TooVaried
 from collector.integrations.crowd import Crowd, Crowded, suffix
 from collector.integrations.declaration import Declared
-from collector.integrations.refusals import failed
+from collector.integrations.joining import (
+    JOINED,
+    REQUEST,
+    RESPONSE,
+    Ready,
+    joined,
+    refused_whole,
+)
 from collector.integrations.unpaired import HALF, Unpaired
 from collector.limits import Limits
 from collector.quarantine import Kept, Quarantine
 
 PAIRED, SECRET = "paired", "pairing-key"
-REQUEST, RESPONSE, JOINED = "request", "response", "joined"
 LEASE_SECONDS: Final = 60
 PAGE: Final = 200
 
@@ -87,20 +93,6 @@ class Waiting(msgspec.Struct, frozen=True):
 
     integration: str
     half: Half
-
-
-class _Ready(NamedTuple):
-    """What can be logged: both halves, or one alone."""
-
-    place: str
-    first: Half
-    second: Half | None
-    declared: Declared
-    adapter: Adapter
-
-    @property
-    def state(self) -> str:
-        return self.first.side if self.second is None else JOINED
 
 
 Fate = str | Busy
@@ -230,7 +222,7 @@ class Pairing:
             for each in (*_both(places[at], offers[at].declared.name), (PAIRED, places[at]))
         ]
         found = self._work.found(sought)
-        ready: dict[str, _Ready] = {}
+        ready: dict[str, Ready] = {}
         done: list[tuple[str, str]] = []
         for position, at in enumerate(fresh):
             request, response, mark = found[3 * position : 3 * position + 3]
@@ -240,7 +232,7 @@ class Pairing:
                 done.append((HALF, _key(places[at], offer.half.side, offer.declared.name)))
             elif request is not None and response is not None:
                 halves = _decode_waiting(request.body).half, _decode_waiting(response.body).half
-                ready[places[at]] = _Ready(places[at], *halves, offer.declared, offer.adapter)
+                ready[places[at]] = Ready(places[at], *halves, offer.declared, offer.adapter)
             else:
                 fates[at] = "waiting"
         if done:
@@ -249,7 +241,7 @@ class Pairing:
         for at in fresh:
             fates[at] = fates[at] or logged[places[at]]
 
-    def _expired(self, key: str, offer: Offer) -> _Ready | None:
+    def _expired(self, key: str, offer: Offer) -> Ready | None:
         """What is to be logged of a half whose wait is over; None where nothing is."""
         place, half = key.partition(".")[0], offer.half
         wanted = (HALF, _key(place, _other(half.side), offer.declared.name))
@@ -265,25 +257,25 @@ class Pairing:
             self._work.change(put=[self._mark(place, half.side, offer.adapter)])
             [other] = self._work.found([wanted])
         if other is None:
-            return _Ready(place, half, None, offer.declared, offer.adapter)
+            return Ready(place, half, None, offer.declared, offer.adapter)
         pair = {half.side: half, _other(half.side): _decode_waiting(other.body).half}
-        return _Ready(place, pair[REQUEST], pair[RESPONSE], offer.declared, offer.adapter)
+        return Ready(place, pair[REQUEST], pair[RESPONSE], offer.declared, offer.adapter)
 
-    def _log(self, ready: Sequence[_Ready]) -> dict[str, Fate]:
+    def _log(self, ready: Sequence[Ready]) -> dict[str, Fate]:
         """Log what is ready and remember it; returns the fate of each place.
 
         What was refused and found no room in quarantine waits on, to be logged again.
         """
         if not ready:
             return {}
-        made = {each.place: _joined(each) for each in ready}
+        made = {each.place: joined(each) for each in ready}
         events = [event for each in ready for event in made[each.place].events]
         try:
             appended = iter(self._ledger.append(events) if events else ())
         except Rejected as error:
             if len(ready) == 1:
                 told = error if isinstance(error, TooVaried) else _unappended()
-                made[ready[0].place] = Adapted(refused=_refused_whole(ready[0], told))
+                made[ready[0].place] = Adapted(refused=refused_whole(ready[0], told))
                 appended = iter(())
             else:
                 # Whatever one event did must not hold its neighbours up.
@@ -351,28 +343,6 @@ class Pairing:
             return self._secret
 
 
-def _joined(ready: _Ready) -> Adapted:
-    """What an adapter makes of halves; a refusal as a whole is a refused part of it."""
-    if ready.adapter.join is None:
-        raise TypeError("an adapter with halves joins them")
-    try:
-        found = ready.adapter.join(ready.first, ready.second, ready.declared)
-    except CollectorError as error:
-        return Adapted(refused=_refused_whole(ready, error))
-    except Rejected as error:
-        told = Invalid(str(error), field=error.field, remedy=error.remedy)
-        return Adapted(refused=_refused_whole(ready, told))
-    except Exception as error:  # noqa: BLE001  (a bug: the halves are kept, and hold up no other)
-        return Adapted(refused=_refused_whole(ready, failed(ready.adapter, error)))
-    if not found.events and not found.refused:
-        return Adapted(refused=_refused_whole(ready, _lonely()))
-    return found
-
-
-def _refused_whole(ready: _Ready, error: CollectorError) -> list[Refused]:
-    return [Refused(ready.first.body, error)]
-
-
 def _fate(logged: Sequence[Appended], errors: Sequence[CollectorError]) -> str:
     if any(each.conflict for each in logged):
         return "conflict"
@@ -402,12 +372,6 @@ def _late() -> Invalid:
     return Invalid(
         "it came after its other half was logged without it",
         remedy="Raise the wait of the integration, or find out what delays the sender.",
-    )
-
-
-def _lonely() -> Invalid:
-    return Invalid(
-        "its other half did not come", remedy="Find out why the sender logs only one side."
     )
 
 

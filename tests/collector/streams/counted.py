@@ -46,13 +46,8 @@ def events(count: int, first: int = 0) -> list[Sent]:
 
 def _event(number: int) -> Sent:
     key, place = f"k{number % KEYS}", number // KEYS
-    body = {
-        "id": f"e-{number}",
-        "time": "2026-01-01T00:00:00Z",
-        "model": {"name": "m", "version": "1"},
-        "inputs": {"key": key, "place": place},
-        "output": 1,
-    }
+    body = {"id": f"e-{number}", "time": "2026-01-01T00:00:00Z", "output": 1}
+    body |= {"model": {"name": "m", "version": "1"}, "inputs": {"key": key, "place": place}}
     return Sent(key, json.dumps(body).encode())
 
 
@@ -221,7 +216,7 @@ def survives(broker: Broker, folder: Path) -> None:
             settled(wire, "counted")
             assert second.stop() == 0, second.told()
             assert second.messages() > 0
-    assert _unsettled(wire, "counted") == 0
+    assert asyncio.run(wire.unsettled("counted", GROUP)) == 0
     require_equal(ledger, EVENTS)
     kept = ledger.quarantined()
     assert {(body, headers[b"origin"]) for body, _, headers in kept} == {
@@ -391,11 +386,7 @@ def require_equal(ledger: Ledger, count: int) -> None:
 
 def settled(wire: Wire, topic: str) -> None:
     """Wait until the group has acknowledged everything."""
-    wait_for(lambda: _unsettled(wire, topic) == 0, "everything acknowledged")
-
-
-def _unsettled(wire: Wire, topic: str) -> int:
-    return asyncio.run(wire.unsettled(topic, GROUP))
+    wait_for(lambda: asyncio.run(wire.unsettled(topic, GROUP)) == 0, "everything acknowledged")
 
 
 def wait_for(met: Callable[[], bool], what: str) -> None:

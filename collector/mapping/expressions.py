@@ -13,6 +13,7 @@ Beside path, body, header and join may stand, applied in this order:
 
     values: {Closed Won: won}          this for that; anything else stays as it is
     as: text|number|integer|boolean|json
+    decimal: ","                       of numbers that are written 1.234,5
     time: rfc3339|s|ms|us|ns|FORMAT    to RFC 3339 in UTC; FORMAT as strptime takes it
     zone: Europe/Berlin                of times without one
     default: VALUE                     where there is nothing
@@ -39,7 +40,7 @@ from collector.adapters.wire import Message
 from collector.errors import Invalid
 
 SOURCES: Final = ("path", "body", "header", "const", "join", "object", "list")
-_TURNS: Final = ("values", "as", "time", "zone", "default", "required")
+_TURNS: Final = ("values", "as", "decimal", "time", "zone", "default", "required")
 _UNITS: Final = ("s", "ms", "us", "ns")
 _PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _TRUE, _FALSE = (
@@ -167,7 +168,14 @@ def _converter(found: Section) -> Callable[[Any], Any] | None:
     if not found.has("as"):
         return None
     convert = _CONVERTERS[found.one_of("as", _CONVERTERS)]
+    if found.one_of("decimal", (".", ","), ".") == ",":
+        return lambda value: convert(_pointed(value), place)
     return lambda value: convert(value, place)
+
+
+def _pointed(value: Any) -> Any:
+    """A number that was written with a decimal comma, as others write it."""
+    return value.replace(".", "").replace(",", ".") if isinstance(value, str) else value
 
 
 def _time(format: str, zone: str, place: str) -> Callable[[Any], str]:

@@ -3,6 +3,7 @@
 Decides what a `mapping:` of a declaration may say.
 
     format: json            json (also lines of JSON), csv with a header line, or xml
+    delimiter: ";"          of CSV: a comma (the default), semicolon, tab or |
     items: data[]           JMESPath of the list of items in the body; default: the body is one,
                             or each element of an array, each line, each row
     when: type == 'scored'  items for which this is false are none of our business
@@ -47,7 +48,8 @@ TYPES: Final = {
     "change": "",
 }
 CHANGE: Final = ("object", "id", "time", "actor", "role", "key", "new", "old", "changed")
-KEYS: Final = ("format", "items", "when", "verified", "events")
+KEYS: Final = ("format", "delimiter", "items", "when", "verified", "events")
+DELIMITERS: Final = (",", ";", "\t", "|")
 _OWN: Final = frozenset({"origin", "cloudevent"})
 _UNFORESEEN: Final = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
@@ -69,6 +71,7 @@ class Mapping:
 
     name: str
     format: str
+    delimiter: str
     items: Expression | None
     when: Expression | None
     verified: bool | None
@@ -76,7 +79,7 @@ class Mapping:
 
     def read(self, message: Message, declared: Declared) -> Adapted:
         """Return what a message becomes. Raises `CollectorError` where no item can be told."""
-        body = body_of(self.format, message.unpacked)
+        body = body_of(self.format, message.unpacked, self.delimiter)
         events: list[Event] = []
         refused: list[Refused] = []
         unrelated = count = 0
@@ -173,6 +176,7 @@ def mapping_of(value: object, name: str, place: str = "mapping") -> Mapping:
     return Mapping(
         name=name,
         format=section.one_of("format", FORMATS, "json"),
+        delimiter=section.one_of("delimiter", DELIMITERS, ","),
         items=None if items is None else compiled(items, section.at("items")),
         when=None if when is None else compiled(when, section.at("when")),
         verified=None if section.take("verified") is None else section.flag("verified", False),

@@ -135,6 +135,13 @@ def test_rows_of_csv_are_items_by_the_names_of_the_header() -> None:
     assert (first["model"], second["output"]) == ({"name": "churn", "version": "9"}, "none")
 
 
+def test_columns_may_be_parted_by_semicolons_and_decimals_be_commas() -> None:
+    text = CSV.replace("format: csv", 'format: csv\ndelimiter: ";"')
+    text = text.replace("{path: tenure, as: integer}", '{path: tenure, as: number, decimal: ","}')
+    found = read(text, b'row;at;v;tenure;out\n1;1700000000;9;"1.234,5";stay\n')
+    assert bodies(found)[0]["inputs"] == {"tenure": 1234.5}
+
+
 XML = """
 format: xml
 items: Scores.Score

@@ -81,7 +81,7 @@ class IntegrationRow(msgspec.Struct, frozen=True):
     adapter: str | None = None
     cadence: str | None = None
     region: str | None = None
-    health: Health = Health()
+    health: Health = msgspec.field(default_factory=Health)
 
 
 class Integrations(msgspec.Struct, frozen=True):

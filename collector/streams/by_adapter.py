@@ -95,10 +95,8 @@ class ByAdapter:
         """
         lanes = [self._log(each, batch.declared, batch.adapter) for each in batch.lanes]
         taken = await all_of(lanes)
-        logged, known, refused, waiting, _ = (
-            sum(each) for each in zip(Taken(), *taken, strict=True)
-        )
-        return Taken(logged, known, refused, waiting, batch.tombstones)
+        together = Taken(*(sum(each) for each in zip(Taken(), *taken, strict=True)))
+        return together._replace(tombstones=batch.tombstones)
 
     async def _log(self, lane: Sequence[_Read], declared: Declared, adapter: Adapter) -> Taken:
         logged = known = refused = waiting = 0

@@ -91,7 +91,7 @@ def test_options_are_resolved_when_the_place_is_opened(tmp_path: Path) -> None:
     assert place.list().found == []
     options = place._system.storage_options  # type: ignore[attr-defined]  # fsspec keeps them
     assert options == {"key": "by name", "secret": "by file", "anon": False, "n": 7}
-    with pytest.raises(Busy, match="secrets"):
+    with pytest.raises(Busy, match="secret"):
         applied.opened(files, {})
 
 

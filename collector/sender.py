@@ -156,9 +156,9 @@ class Sender:
             self._spool.recount()
             return 1
         batch = self._spool.first(self._most, MOST_BYTES)
-        if not batch:
+        if not batch:  # another process sent it, or the file cannot be written now
             self._spool.recount()
-            return 0
+            return 1 if self._spool.waiting else 0
         try:
             answer = self._post(http, batch)
         except httpx.HTTPError as error:

@@ -9,6 +9,7 @@ holes and the sequence number of what was dropped is seen to be missing.
 Hides SQLite, threads and forks: several threads, and processes that were forked, share one file.
 """
 
+import logging
 import os
 import sqlite3
 import threading
@@ -22,6 +23,8 @@ _BUSY_SECONDS = 0.1
 """Longest wait for another process that writes; then the event waits in memory."""
 _LATE = 1_000
 _REFUSED = 1_000
+
+_log = logging.getLogger("modelwitness.client")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (n INTEGER PRIMARY KEY, path TEXT NOT NULL, body BLOB NOT NULL);
@@ -93,20 +96,28 @@ class Spool:
                 self.dropped += 1
                 return False
             self._late.append((path, body))
-            try:
-                while self._late:
-                    self._connection.execute(
-                        "INSERT INTO event (path, body) VALUES (?, ?)", self._late[0]
-                    )
-                    self._late.popleft()
-            except sqlite3.OperationalError:  # another process writes, or the disk is full
-                if len(self._late) > _LATE:
-                    self._late.pop()
-                    self.dropped += 1
-                    return False
+            if not self._write_late() and len(self._late) > _LATE:
+                self._late.pop()
+                self.dropped += 1
+                return False
             self._bytes += len(body)
             self._count += 1
             return True
+
+    def _write_late(self) -> bool:
+        """Write what waits in memory, with the lock held; False where the file cannot be written.
+
+        Another process writes, or the disk is full.
+        """
+        try:
+            while self._late:
+                self._connection.execute(
+                    "INSERT INTO event (path, body) VALUES (?, ?)", self._late[0]
+                )
+                self._late.popleft()
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def first(self, most: int, most_bytes: int) -> list[Waiting]:
         """Return the oldest event and those after it that go to the same address, in order.
@@ -117,6 +128,7 @@ class Spool:
         found: list[Waiting] = []
         size = 0
         with self._lock:
+            self._write_late()
             rows = self._connection.execute(
                 "SELECT n, path, body FROM event"
                 " WHERE path = (SELECT path FROM event ORDER BY n LIMIT 1) ORDER BY n LIMIT ?",
@@ -214,6 +226,9 @@ class Spool:
     def close(self) -> None:
         """Close the file; what waits is sent by whoever opens it next."""
         with self._lock:
+            if not self._write_late():
+                self.dropped += len(self._late)
+                _log.warning("the spool cannot be written: %d events are lost", len(self._late))
             self._connection.close()
 
 

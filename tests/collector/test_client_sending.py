@@ -1,9 +1,11 @@
 """What a client spooled arrives once at a real collector, and is given up to nobody else."""
 
+import contextlib
 import gzip
 import http.server
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -268,3 +270,32 @@ def test_an_answer_that_is_no_collectors_gives_nothing_up_and_costs_no_memory(
         client.close()
         server.shutdown()
         thread.join()
+
+
+def test_what_could_not_be_written_at_once_is_written_before_the_spool_closes(
+    tmp_path: Path,
+) -> None:
+    spool = Spool(tmp_path / "spool.db", 1_000_000)
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert spool.put("/v1/predictions", b"{}")
+        assert spool.first(10, 1_000) == []
+        other.execute("ROLLBACK")
+    spool.close()
+    again = Spool(tmp_path / "spool.db", 1_000_000)
+    assert [each.body for each in again.first(10, 1_000)] == [b"{}"]
+    again.close()
+
+
+def test_what_can_never_be_written_is_counted_as_dropped_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "spool.db", 1_000_000)
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert spool.put("/v1/predictions", b'{"secret":1}')
+        spool.close()
+        other.execute("ROLLBACK")
+    assert spool.dropped == 1
+    assert "1 events are lost" in caplog.text
+    assert "secret" not in caplog.text

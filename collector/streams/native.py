@@ -5,8 +5,8 @@ what is refused, by us or by the ledger, is sealed in quarantine before the batc
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from audit.errors import AuditError, Rejected
 from audit.events import Event
@@ -22,6 +22,7 @@ from collector.streams.declaration import Stream
 from collector.streams.taking import MOST_EVENTS, Patience, Taken, all_of
 
 Reason = tuple[str, str, str]
+PARCEL_BYTES: Final = 1024 * 1024
 
 
 class _Item(NamedTuple):
@@ -132,12 +133,31 @@ class Native:
             raise _Unforeseen from error
 
     async def _seal(self, refused: list[_Refused]) -> None:
-        """Keep refused messages, one parcel for each reason, as ingest over HTTP does."""
+        """Keep refused messages by their reason, in parcels that find room where there is some."""
         parcels: dict[Reason, list[Delivery]] = {}
         for error, kept in refused:
             parcels.setdefault((str(error), error.field, error.remedy), []).append(kept)
         for reason, parcel in parcels.items():
-            await asyncio.to_thread(self._quarantine.keep, *reason, parcel)
+            for part in parts(parcel):
+                await asyncio.to_thread(self._quarantine.keep, *reason, part)
+
+
+def parts(parcel: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Yield deliveries in order, `PARCEL_BYTES` of bodies at a time or one that is longer.
+
+    A whole batch of large messages could be more than an integration may keep at all, and would
+    then hold its stream up for ever.
+    """
+    part: list[Delivery] = []
+    size = 0
+    for each in parcel:
+        if part and size + len(each.body) > PARCEL_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(each)
+        size += len(each.body)
+    if part:
+        yield part
 
 
 def _read(stream: Stream, messages: Sequence[Carried], limits: Limits) -> Batch:

@@ -27,10 +27,8 @@ Apart = Callable[[Path, str, threading.Event], Callable[..., Any]]
 Tell = Callable[[str], None]
 _TOLD_SECONDS = 60
 _SWITCH_SECONDS = 0.001
-_TELL_PATHS = frozenset(
-    {"aiobotocore", "adlfs", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs", "urllib3"}
-)
-"""Clients of stores: what they say may hold paths, which may name persons."""
+_OURS = "modelwitness"
+"""Loggers whose text is told: what others say may quote a message or name a path."""
 
 
 def add_to(app: typer.Typer, opened: Open, apart: Apart) -> None:
@@ -128,8 +126,8 @@ class _Brief(logging.Handler):
         error = record.exc_info[0] if record.exc_info else None
         if error is not None:
             what = f"{error.__name__} in {record.module}"
-        elif record.name.partition(".")[0] in _TELL_PATHS:
-            what = f"{record.levelname.lower()} in {record.module}"
-        else:
+        elif record.name.partition(".")[0] == _OURS:
             what = record.getMessage()[:200]
+        else:
+            what = f"{record.levelname.lower()} in {record.module}, line {record.lineno}"
         self._tell(f"{record.name}: {what}")
